@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isobar_abstraction::driver::Environment;
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::driver::{Environment, Location};
+use isobar_abstraction::{Error, EventQueue, Result};
 
 /// The data folder; `.isobar` in the working folder by default.
 pub const ISOBAR_DATA: &str = "ISOBAR_DATA";
@@ -45,6 +45,8 @@ pub struct LocalConfig {
     pub grace: Duration,
     /// Whether the host prints at start what it serves, on stderr.
     pub announce: bool,
+    /// The resources with a configured location, from which their events arrive.
+    pub placed: Vec<Location>,
     /// Whether to read the whole data file, report whether it is intact, and serve nothing.
     pub check: bool,
 }
@@ -59,6 +61,7 @@ impl LocalConfig {
             inspect_port: None,
             grace: Duration::from_secs(30),
             announce: true,
+            placed: Vec::new(),
             check: false,
         }
     }
@@ -69,6 +72,7 @@ impl LocalConfig {
         if let Some(port) = environment.parse(PORT, PORT_NUMBER)? {
             config.port = port;
         }
+        config.placed = environment.locations()?.into_iter().map(|(_, at)| at).collect();
         let mut args = environment.args().iter().map(String::as_str);
         while let Some(arg) = args.next() {
             let (flag, inline) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
@@ -89,6 +93,13 @@ impl LocalConfig {
             }
         }
         Ok(config)
+    }
+
+    /// A queue with the physical name of its source.
+    pub(crate) fn physical(&self, queue: &EventQueue) -> EventQueue {
+        let placed = self.placed.iter().find(|at| at.kind() == queue.kind() && at.name() == queue.source());
+        let source = placed.map_or(queue.source(), Location::physical_name);
+        EventQueue::of(queue.kind(), source).named(queue.name())
     }
 }
 

@@ -26,7 +26,6 @@ use tokio::task::JoinSet;
 use tower_service::Service;
 
 use crate::profile::PROFILE;
-use crate::pub_sub::Source;
 use crate::state::State;
 use crate::{blob, event, key_value};
 use entry::{Entry, EntryFile};
@@ -137,24 +136,18 @@ fn bind_error(address: SocketAddr, error: std::io::Error) -> Error {
 async fn prepare(state: &State, app: &Hosted) -> Result<()> {
     state.store.open()?;
     blob::collect_orphans(&state.store).await?;
-    state.queue.subscribe(sources(app).into_iter().map(|(source, ..)| source).collect()).await
-}
-
-/// The sources of the app's events, with subscription and retry policy. The subscription of a bucket is empty.
-fn sources(app: &Hosted) -> Vec<(Source, String, isobar_abstraction::driver::RetryPolicy)> {
-    let messages = app.manifest.messages();
-    let topics = messages.map(|it| (Source::topic(&it.topic), it.subscription.clone(), it.retry));
-    let objects = app.manifest.objects();
-    let buckets = objects.map(|it| (Source::bucket(&it.bucket), String::new(), it.retry));
-    topics.chain(buckets).collect()
+    for trigger in app.manifest.objects() {
+        state.queue.enqueuer().set_filter(state.config.physical(&trigger.queue()), trigger.filter.clone());
+    }
+    state.queue.subscribe(app.manifest.queues().map(|(queue, _)| state.config.physical(&queue)).collect()).await
 }
 
 fn background(state: &Arc<State>, app: &Hosted, stop: &Stop) -> JoinSet<Result<()>> {
     let mut tasks = JoinSet::new();
     let clock = &state.clock;
-    for (source, subscription, retry) in sources(app) {
-        let (queue, function) = (state.queue.clone(), Arc::clone(&app.function));
-        let worker = Worker { source, subscription, retry, queue, clock: Arc::clone(clock), function };
+    for (of, retry) in app.manifest.queues() {
+        let (queue, function, stored) = (state.queue.clone(), Arc::clone(&app.function), state.config.physical(&of));
+        let worker = Worker { of, stored, retry, queue, clock: Arc::clone(clock), function };
         tasks.spawn(worker.run(stop.clone()));
     }
     for trigger in app.manifest.schedules().cloned() {

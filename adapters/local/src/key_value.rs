@@ -16,6 +16,7 @@ use isobar_abstraction::{Error, Origin, Result};
 use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, WriteTransaction};
 
 use crate::family::Family;
+use crate::pub_sub::Enqueuer;
 use crate::store::{Store, failed};
 use change::Change;
 pub(crate) use change::sweep;
@@ -36,9 +37,11 @@ const SCAN_ROWS: usize = 10_000;
 /// A table in the local store.
 #[derive(Debug)]
 pub(crate) struct LocalKeyValue {
+    name: Arc<str>,
     member: Arc<str>,
     store: Store,
     clock: Arc<dyn Clock>,
+    enqueuer: Enqueuer,
 }
 
 /// The names of all tables and their numbers of items, including expired items that are not deleted
@@ -49,8 +52,8 @@ pub(crate) fn tables(store: &Store) -> Result<Vec<(String, u64)>> {
 
 impl LocalKeyValue {
     /// The table with this name. Opens nothing.
-    pub(crate) fn new(name: &str, store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { member: ITEMS.member(name).into(), store, clock }
+    pub(crate) fn new(name: &str, store: Store, clock: Arc<dyn Clock>, enqueuer: Enqueuer) -> Self {
+        Self { name: name.into(), member: ITEMS.member(name).into(), store, clock, enqueuer }
     }
 
     fn now_ms(&self) -> u64 {
@@ -61,17 +64,22 @@ impl LocalKeyValue {
         ITEMS.open(transaction, &self.member)
     }
 
-    /// Runs `change` on the table in one durable write.
+    /// Runs `change` on the table in one durable write, with the events of the written items.
     async fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Change<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (member, clock) = (Arc::clone(&self.member), Arc::clone(&self.clock));
+        let (name, member) = (Arc::clone(&self.name), Arc::clone(&self.member));
+        let (clock, enqueuer) = (Arc::clone(&self.clock), self.enqueuer.clone());
         let write = move |transaction: &WriteTransaction| {
             // The time of the write itself: an item that expired while the write waited is absent.
-            change(&mut Change::open(transaction, &member, to_millis(clock.now()))?)
+            let mut table = Change::open(transaction, &member, to_millis(clock.now()))?;
+            let answer = change(&mut table)?;
+            let wake = enqueuer.enqueue_writes(transaction, &name, table.into_written())?;
+            Ok((answer, wake))
         };
-        self.store.write(write).await
+        let (answer, _wake) = self.store.write(write).await?;
+        Ok(answer)
     }
 }
 

@@ -105,8 +105,8 @@ impl Provider for LocalProvider {
     }
 
     fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
-        let State { clock, store, .. } = &*self.0;
-        Ok(Arc::new(LocalKeyValue::new(physical_name(at)?, store.clone(), Arc::clone(clock))))
+        let State { clock, store, queue, .. } = &*self.0;
+        Ok(Arc::new(LocalKeyValue::new(physical_name(at)?, store.clone(), Arc::clone(clock), queue.enqueuer())))
     }
 
     fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {

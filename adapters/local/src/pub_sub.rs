@@ -1,6 +1,7 @@
-//! Pub/sub of the local provider: topics, and the events of buckets, in one durable queue.
+//! Pub/sub of the local provider: the queues of subscriptions, of object events and of writes, in one file.
 
 mod dead;
+mod enqueue;
 mod lane;
 mod look;
 mod queue;
@@ -11,58 +12,42 @@ mod tests;
 use async_trait::async_trait;
 use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::pub_sub::{MessageId, PubSub, RawMessage};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, EventQueue, Result};
 
-pub(crate) use lane::{Row, enqueue_in};
+pub(crate) use enqueue::Enqueuer;
+pub(crate) use lane::Row;
 pub(crate) use queue::{Leased, Queue};
 
-/// Where events come from: a topic, or a bucket.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Source {
-    kind: ResourceKind,
-    name: String,
+/// The name of a queue in the file: `topic/clicks`, or `topic/clicks/index`. The source has its physical name.
+fn key(queue: &EventQueue) -> String {
+    let source = source_key(queue.kind(), queue.source());
+    if queue.is_default() { source } else { format!("{source}/{}", queue.name()) }
 }
 
-impl Source {
-    pub(crate) fn topic(name: impl Into<String>) -> Self {
-        Self { kind: ResourceKind::Topic, name: name.into() }
-    }
+fn source_key(kind: ResourceKind, source: &str) -> String {
+    format!("{kind}/{source}")
+}
 
-    pub(crate) fn bucket(name: impl Into<String>) -> Self {
-        Self { kind: ResourceKind::Bucket, name: name.into() }
-    }
-
-    pub(crate) fn kind(&self) -> ResourceKind {
-        self.kind
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn key(&self) -> String {
-        format!("{}/{}", self.kind.name(), self.name)
-    }
-
-    fn from_key(key: &str) -> Option<Self> {
-        match key.split_once('/')? {
-            ("topic", name) => Some(Self::topic(name)),
-            ("bucket", name) => Some(Self::bucket(name)),
-            _ => None,
-        }
-    }
+fn from_key(key: &str) -> Option<EventQueue> {
+    let (kind, rest) = key.split_once('/')?;
+    let kind = ResourceKind::OWN.into_iter().find(|own| own.name() == kind)?;
+    // The name of a queue is a logical name, which contains no slash.
+    Some(match rest.rsplit_once('/') {
+        Some((source, name)) => EventQueue::of(kind, source).named(name),
+        None => EventQueue::of(kind, rest),
+    })
 }
 
 /// A topic in the local queue.
 #[derive(Debug)]
 pub(crate) struct LocalPubSub {
-    source: Source,
+    topic: String,
     queue: Queue,
 }
 
 impl LocalPubSub {
     pub(crate) fn new(topic: &str, queue: Queue) -> Self {
-        Self { source: Source::topic(topic), queue }
+        Self { topic: topic.to_owned(), queue }
     }
 }
 
@@ -70,7 +55,7 @@ impl LocalPubSub {
 impl PubSub for LocalPubSub {
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
         let count = messages.len();
-        match self.queue.publish(&self.source, messages).await {
+        match self.queue.publish(&self.topic, messages).await {
             Ok(ids) => ids.into_iter().map(Ok).collect(),
             Err(error) => (0..count).map(|_| Err(Error::clone(&error))).collect(),
         }

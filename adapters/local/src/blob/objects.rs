@@ -19,7 +19,7 @@ use redb::WriteTransaction;
 
 use super::files::{Files, Staged, blocking, damaged, read};
 use super::records::{self, Names, RECORDS, Record};
-use crate::pub_sub::{Queue, Source, enqueue_in};
+use crate::pub_sub::Queue;
 use crate::store::{Store, failed};
 
 /// The objects of one bucket. Cheap to clone.
@@ -114,9 +114,7 @@ impl LocalObjects {
         now_ms: u64,
     ) -> Result<()> {
         let event = ObjectEvent::new(self.bucket.as_ref(), name, change, from_millis(now_ms));
-        let body = serde_json::to_vec(&event)?;
-        // The time of the write itself, as all in the queue: `now_ms` may be that of a clock that was set back.
-        enqueue_in(transaction, &Source::bucket(self.bucket.as_ref()), to_millis(self.clock.now()), body.into())
+        self.queue.enqueuer().enqueue_event(transaction, &event)
     }
 
     /// What follows a durable change.

@@ -3,6 +3,8 @@
 use std::io::{IsTerminal, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use isobar_abstraction::EventQueue;
+use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::manifest::Manifest;
 
 use super::entry::Entry;
@@ -59,8 +61,16 @@ fn describe(manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<
 }
 
 fn handled(manifest: &Manifest) -> Vec<String> {
-    let topics = manifest.messages().map(|it| format!("messages of {}", it.topic));
-    topics.chain(manifest.objects().map(|it| format!("objects of {}", it.bucket))).collect()
+    let describe = |queue: EventQueue| {
+        let what = match queue.kind() {
+            ResourceKind::Bucket => "objects",
+            ResourceKind::Table => "writes",
+            _ => "messages",
+        };
+        let name = if queue.is_default() { String::new() } else { format!(" ({})", queue.name()) };
+        format!("{what} of {}{name}", queue.source())
+    };
+    manifest.queues().map(|(queue, _)| describe(queue)).collect()
 }
 
 /// Topics that the app publishes to and does not handle: the local provider drops their messages.

@@ -4,7 +4,7 @@
 //! the requests of web pages and proxies ([`check_loopback`]).
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -16,17 +16,17 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, X_CO
 use http::{HeaderValue, StatusCode};
 use isobar_abstraction::blob::{ListCursor, ObjectInfo};
 use isobar_abstraction::clock::to_rfc3339;
-use isobar_abstraction::driver::{Hosted, Provider, host};
+use isobar_abstraction::driver::{Hosted, Provider, ResourceKind, host};
 use isobar_abstraction::key_value::{Cursor, Entry};
 use isobar_abstraction::pub_sub::Outgoing;
-use isobar_abstraction::{Cloud, Error, ErrorKind, Event, Invocation, Tick};
+use isobar_abstraction::{Cloud, Error, ErrorKind, Event, EventQueue, Invocation, Tick};
 use isobar_serve::check_loopback;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::entry::Token;
 use crate::profile::PROFILE;
-use crate::pub_sub::{Row, Source};
+use crate::pub_sub::Row;
 use crate::{blob, event, key_value, state};
 
 /// Bodies that the endpoints read at most; the app's own limits are smaller.
@@ -126,12 +126,12 @@ async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
         "endpoints": [
             "GET /tables/{table}?partition=&prefix=&limit=&after=",
             "GET /buckets/{bucket}?prefix=&limit=&after=",
-            "GET /topics/{topic}",
-            "POST /topics/{topic}  (the body is the message)",
+            "GET /topics/{topic}?queue=&limit=",
+            "POST /topics/{topic}?ordering_key=&delay=  (the body is the message; the delay is in seconds)",
             "POST /schedules/{schedule}",
             "POST /functions/{function}  (the body is the request, as JSON)",
-            "GET /dead-letters/{topics|buckets}/{name}",
-            "POST /dead-letters/{topics|buckets}/{name}  (puts them back)",
+            "GET /dead-letters/{topics|buckets|tables}/{name}?queue=&limit=",
+            "POST /dead-letters/{topics|buckets|tables}/{name}?queue=  (puts them back)",
         ],
     })))
 }
@@ -139,10 +139,11 @@ async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
 fn queues(inspector: &Inspector) -> Result<Vec<Value>, Error> {
     let queue = &inspector.state.queue;
     let now = inspector.state.clock.now();
-    let describe = |(source, counts, next_due): (Source, Row, Option<SystemTime>)| {
+    let describe = |(queue, counts, next_due): (EventQueue, Row, Option<SystemTime>)| {
         json!({
-            "kind": source.kind().name(),
-            "name": source.name(),
+            "kind": queue.kind().name(),
+            "name": queue.source(),
+            "queue": queue.name(),
             "waiting": counts.waiting,
             "running": counts.leased,
             "dead": counts.dead,
@@ -204,11 +205,12 @@ async fn objects_of(
 async fn messages(
     State(inspector): State<Arc<Inspector>>,
     Path(topic): Path<String>,
+    Query(named): Query<Named>,
     Query(paging): Query<Paging>,
 ) -> Answer {
     let queue = &inspector.state.queue;
-    let source = Source::topic(&topic);
-    let counts = queue.counts(&source)?;
+    let of = named.queue(ResourceKind::Topic, &topic);
+    let counts = queue.counts(&of)?;
     let message = |message: isobar_abstraction::driver::pub_sub::Message<Bytes>| {
         json!({
             "id": message.id,
@@ -219,13 +221,29 @@ async fn messages(
             "published_at": to_rfc3339(message.published_at),
         })
     };
-    let waiting: Vec<_> = queue.peek(&source, paging.limit())?.into_iter().map(message).collect();
+    let waiting: Vec<_> = queue.peek(&of, paging.limit())?.into_iter().map(message).collect();
     Ok(Indented(json!({"waiting": counts.waiting, "running": counts.leased, "dead": counts.dead, "messages": waiting})))
+}
+
+/// The name of a queue of a source: a subscription of a topic, or object events of a bucket.
+#[derive(Deserialize)]
+struct Named {
+    queue: Option<String>,
+}
+
+impl Named {
+    fn queue(self, kind: ResourceKind, source: &str) -> EventQueue {
+        let queue = EventQueue::of(kind, source);
+        self.queue.map_or(queue.clone(), |name| queue.named(name))
+    }
 }
 
 #[derive(Deserialize)]
 struct Publishing {
     ordering_key: Option<String>,
+    /// In seconds.
+    #[serde(default)]
+    delay: u64,
 }
 
 async fn publish(
@@ -236,6 +254,7 @@ async fn publish(
 ) -> Answer {
     let mut message = Outgoing::new(body);
     message.ordering_key = publishing.ordering_key;
+    message.delay = Duration::from_secs(publishing.delay);
     let id = inspector.cloud().topic::<Bytes>(&topic).publish(message).await?;
     Ok(Indented(json!({"id": id})))
 }
@@ -262,9 +281,11 @@ async fn invoke(
 async fn dead_letters(
     State(inspector): State<Arc<Inspector>>,
     Path((kind, name)): Path<(String, String)>,
+    Query(named): Query<Named>,
     Query(paging): Query<Paging>,
 ) -> Answer {
-    let dead_letters = inspector.state.queue.dead_letters(&source(&kind, &name)?, paging.limit())?;
+    let queue = named.queue(kind_of(&kind)?, &name);
+    let dead_letters = inspector.state.queue.dead_letters(&queue, paging.limit())?;
     let describe = |dead_letter: &isobar_abstraction::driver::pub_sub::DeadLetter| {
         json!({
             "id": dead_letter.id,
@@ -284,16 +305,22 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn redrive(State(inspector): State<Arc<Inspector>>, Path((kind, name)): Path<(String, String)>) -> Answer {
-    let redriven = inspector.state.queue.redrive(&source(&kind, &name)?, None).await?;
+async fn redrive(
+    State(inspector): State<Arc<Inspector>>,
+    Path((kind, name)): Path<(String, String)>,
+    Query(named): Query<Named>,
+) -> Answer {
+    let queue = named.queue(kind_of(&kind)?, &name);
+    let redriven = inspector.state.queue.redrive(&queue, None).await?;
     Ok(Indented(json!({"redriven": redriven})))
 }
 
-fn source(kind: &str, name: &str) -> Result<Source, Error> {
+fn kind_of(kind: &str) -> Result<ResourceKind, Error> {
     match kind {
-        "topics" => Ok(Source::topic(name)),
-        "buckets" => Ok(Source::bucket(name)),
-        _ => Err(Error::not_found("dead letters are of `topics` or `buckets`")),
+        "topics" => Ok(ResourceKind::Topic),
+        "buckets" => Ok(ResourceKind::Bucket),
+        "tables" => Ok(ResourceKind::Table),
+        _ => Err(Error::not_found("dead letters are of `topics`, `buckets` or `tables`")),
     }
 }
 

@@ -1,31 +1,32 @@
-//! Workers: one for each topic or bucket that the app handles.
+//! Workers: one for each queue that the app handles.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use isobar_abstraction::driver::host::deliver;
 use isobar_abstraction::driver::{Clock, Function, RetryPolicy};
-use isobar_abstraction::{Error, Outcome, Result};
+use isobar_abstraction::{Error, EventQueue, Outcome, Result};
 use tokio::task::JoinSet;
 
 use super::Stop;
 use crate::event;
 use crate::profile::PROFILE;
-use crate::pub_sub::{Leased, Queue, Source};
+use crate::pub_sub::{Leased, Queue};
 
-/// The most events of one source that are handled concurrently.
+/// The most events of one queue that are handled concurrently.
 const CONCURRENCY: usize = 64;
 
 /// How long a task sleeps before it looks at the clock again, which may have been set meanwhile, or may have
 /// gone on while the machine was suspended.
 pub(super) const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// Delivers the events of one source.
+/// Delivers the events of one queue.
 #[derive(Clone)]
 pub(super) struct Worker {
-    pub(super) source: Source,
-    /// Empty for a bucket.
-    pub(super) subscription: String,
+    /// The queue with the logical name of its source.
+    pub(super) of: EventQueue,
+    /// The same with the physical name.
+    pub(super) stored: EventQueue,
     pub(super) retry: RetryPolicy,
     pub(super) queue: Queue,
     pub(super) clock: Arc<dyn Clock>,
@@ -42,7 +43,7 @@ impl Worker {
             let changed = changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            for leased in self.queue.lease(&self.source, CONCURRENCY - running.len()).await? {
+            for leased in self.queue.lease(&self.stored, CONCURRENCY - running.len()).await? {
                 let worker = self.clone();
                 running.spawn(async move { worker.handle(leased).await });
             }
@@ -65,7 +66,7 @@ impl Worker {
 
     /// Ends when the next event is due.
     async fn idle(&self, running: usize) {
-        match self.queue.next_due(&self.source) {
+        match self.queue.next_due(&self.stored) {
             Ok(Some(due)) if running < CONCURRENCY => {
                 let wait = due.duration_since(self.clock.now()).unwrap_or_default();
                 self.clock.sleep(wait.min(LONGEST_SLEEP)).await;
@@ -78,13 +79,13 @@ impl Worker {
         let message = leased.message.clone();
         let attempt = message.attempt;
         let cx = event::context(&self.clock, PROFILE.limits.event_timeout).with_attempt(attempt);
-        let outcome = match event::event(&self.source, &self.subscription, message) {
+        let outcome = match self.of.event(message) {
             Ok(event) => deliver(self.function.as_ref(), event, cx).await,
-            Err(_) => Outcome::reject("the stored object event cannot be read"),
+            Err(_) => Outcome::reject("the stored event cannot be read"),
         };
         let longest = PROFILE.limits.longest_retry(leased.message.ordering_key.as_deref());
         let settlement = self.retry.settle(attempt, outcome, longest);
-        self.queue.settle(&self.source, vec![(leased, settlement)]).await
+        self.queue.settle(&self.stored, vec![(leased, settlement)]).await
     }
 }
 

@@ -27,12 +27,18 @@ pub(super) struct Change<'t> {
     member: &'t str,
     rows: Table<'t, RowKey, Row>,
     now_ms: u64,
+    written: Vec<Key>,
 }
 
 impl<'t> Change<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction, member: &'t str, now_ms: u64) -> Result<Self> {
         let rows = ITEMS.open_in(transaction, member)?;
-        Ok(Self { transaction, member, rows, now_ms })
+        Ok(Self { transaction, member, rows, now_ms, written: Vec::new() })
+    }
+
+    /// The keys of the items that were written.
+    pub(super) fn into_written(self) -> Vec<Key> {
+        self.written
     }
 
     fn live(&self, key: &Key) -> Result<Option<Item>> {
@@ -62,6 +68,7 @@ impl<'t> Change<'t> {
         let row = (self.next_version()?, put.expires_at.map_or(NEVER, to_millis), put.value.as_ref());
         let old = self.rows.insert(row_key(&put.key), row).map_err(failed)?.map(|row| row.value().1);
         self.expire(&put.key, old, row.1)?;
+        self.written.push(put.key.clone());
         Ok(version(row))
     }
 

@@ -6,6 +6,7 @@ use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::driver::key_value::PutMode;
 
 use super::*;
+use crate::pub_sub::Queue;
 
 struct Place {
     folder: tempfile::TempDir,
@@ -21,7 +22,12 @@ impl Place {
     }
 
     fn table(&self, name: &str) -> LocalKeyValue {
-        LocalKeyValue::new(name, self.store.clone(), self.clock())
+        LocalKeyValue::new(
+            name,
+            self.store.clone(),
+            self.clock(),
+            Queue::new(self.store.clone(), self.clock()).enqueuer(),
+        )
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

@@ -1,10 +1,9 @@
 //! Dead letters: listing and redrive.
 
-use isobar_abstraction::Result;
 use isobar_abstraction::driver::pub_sub::DeadLetter;
+use isobar_abstraction::{EventQueue, Result};
 use redb::WriteTransaction;
 
-use super::Source;
 use super::lane::{DEAD, Lane, note_time, take_sequence};
 use super::look::{open, row};
 use super::queue::Queue;
@@ -16,9 +15,9 @@ const BATCH: usize = 100;
 
 impl Queue {
     /// Up to `limit` dead letters, the first published first.
-    pub(crate) fn dead_letters(&self, source: &Source, limit: usize) -> Result<Vec<DeadLetter>> {
+    pub(crate) fn dead_letters(&self, queue: &EventQueue, limit: usize) -> Result<Vec<DeadLetter>> {
         let read = self.store().read()?;
-        let Some(row) = row(&read, source)? else { return Ok(Vec::new()) };
+        let Some(row) = row(&read, queue)? else { return Ok(Vec::new()) };
         let all = open(&read, DEAD)?.range((row.number, 0)..=(row.number, u64::MAX)).map_err(failed)?;
         let mut dead_letters = Vec::new();
         for stored in all.take(limit) {
@@ -31,31 +30,31 @@ impl Queue {
 
     /// Puts dead letters back, all or those with these ids, as if they were published now.
     /// Returns how many.
-    pub(crate) async fn redrive(&self, source: &Source, ids: Option<Vec<String>>) -> Result<usize> {
+    pub(crate) async fn redrive(&self, queue: &EventQueue, ids: Option<Vec<String>>) -> Result<usize> {
         // Read before the first is redriven, so that one that fails again meanwhile is not redriven twice.
         let mut ids: Vec<u64> = match ids {
             Some(ids) => ids.iter().filter_map(|id| id.parse().ok()).collect(),
-            None => self.dead_ids(source)?,
+            None => self.dead_ids(queue)?,
         };
         ids.sort_unstable();
         ids.dedup();
         let mut count = 0;
         for ids in ids.chunks(BATCH) {
-            let (source, ids, time) = (source.clone(), ids.to_vec(), self.time());
-            count += self.write(move |transaction| redrive(transaction, &source, &ids, time.now_ms())).await?;
+            let (queue, ids, time) = (queue.clone(), ids.to_vec(), self.time());
+            count += self.write(move |transaction| redrive(transaction, &queue, &ids, time.now_ms())).await?;
         }
         Ok(count)
     }
 
-    fn dead_ids(&self, source: &Source) -> Result<Vec<u64>> {
+    fn dead_ids(&self, queue: &EventQueue) -> Result<Vec<u64>> {
         let read = self.store().read()?;
-        let Some(row) = row(&read, source)? else { return Ok(Vec::new()) };
+        let Some(row) = row(&read, queue)? else { return Ok(Vec::new()) };
         let all = open(&read, DEAD)?.range((row.number, 0)..=(row.number, u64::MAX)).map_err(failed)?;
         all.map(|stored| stored.map(|(place, _)| place.value().1)).collect::<Result<_, _>>().map_err(failed)
     }
 }
 
-fn redrive(transaction: &WriteTransaction, source: &Source, ids: &[u64], now_ms: u64) -> Result<usize> {
+fn redrive(transaction: &WriteTransaction, queue: &EventQueue, ids: &[u64], now_ms: u64) -> Result<usize> {
     let redrive = |lane: &mut Lane<'_>| {
         let mut count = 0;
         note_time(transaction, now_ms)?;
@@ -70,5 +69,5 @@ fn redrive(transaction: &WriteTransaction, source: &Source, ids: &[u64], now_ms:
         }
         Ok(count)
     };
-    Ok(Lane::with(transaction, source, redrive)?.unwrap_or_default())
+    Ok(Lane::with(transaction, queue, redrive)?.unwrap_or_default())
 }

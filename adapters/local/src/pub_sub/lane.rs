@@ -1,4 +1,4 @@
-//! The queue of one source inside a write transaction, and the states of a message.
+//! One queue inside a write transaction, and the states of a message.
 //!
 //! A message has one immutable row in `messages`, which is its body, and is in one of these states,
 //! each of which is a small row elsewhere:
@@ -11,15 +11,17 @@
 //! Only the head of an ordering key is in `due`, so that a lease never looks past blocked messages.
 //! The row of the source contains the counts, so that no read has to count.
 
-use bytes::Bytes;
-use isobar_abstraction::Result;
+use std::borrow::Cow;
+
+use isobar_abstraction::driver::ResourceKind;
+use isobar_abstraction::{EventQueue, Result};
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::Source;
 use super::record::{Record, damaged};
+use super::{from_key, key, source_key};
 use crate::store::failed;
 
-/// Sources by [`Source::key`].
+/// Queues by [`key`].
 pub(super) const SOURCES: TableDefinition<'_, &str, Stored> = TableDefinition::new("queue.sources");
 
 /// Number, subscribed, waiting, leased, dead.
@@ -103,24 +105,20 @@ impl<'t> Lane<'t> {
         })
     }
 
-    /// Runs `change` on the lane of this source, or not at all where the source is unknown.
+    /// Runs `change` on the lane of this queue, or not at all where the queue is unknown.
     pub(super) fn with<T>(
         transaction: &'t WriteTransaction,
-        source: &Source,
+        queue: &EventQueue,
         change: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<Option<T>> {
         let mut sources = transaction.open_table(SOURCES).map_err(failed)?;
-        let key = source.key();
+        let key = key(queue);
         let row = sources.get(key.as_str()).map_err(failed)?.map(|row| Row::from(row.value()));
         let Some(row) = row else { return Ok(None) };
         let mut lane = Self::open(transaction, row)?;
         let answer = change(&mut lane)?;
         sources.insert(key.as_str(), Stored::from(lane.row)).map_err(failed)?;
         Ok(Some(answer))
-    }
-
-    pub(super) fn is_subscribed(&self) -> bool {
-        self.row.subscribed
     }
 
     /// Puts a message at the end.
@@ -280,21 +278,22 @@ pub(super) fn follow_clock(transaction: &WriteTransaction, now_ms: u64) -> Resul
     Ok(())
 }
 
-/// Makes these the subscribed sources, and ends all leases.
-pub(super) fn subscribe_in(transaction: &WriteTransaction, subscribed: &[Source], now_ms: u64) -> Result<()> {
+/// Makes these the subscribed queues, and ends all leases.
+pub(super) fn subscribe_in(transaction: &WriteTransaction, subscribed: &[EventQueue], now_ms: u64) -> Result<()> {
     follow_clock(transaction, now_ms)?;
     let mut sources = transaction.open_table(SOURCES).map_err(failed)?;
     let rows =
         sources.iter().map_err(failed)?.map(|row| row.map(|(key, row)| (key.value().to_owned(), row.value().into())));
     let mut rows: Vec<(String, Row)> = rows.collect::<Result<_, _>>().map_err(failed)?;
-    for key in subscribed.iter().map(Source::key) {
-        if rows.iter().all(|(known, _)| *known != key) {
+    let subscribed: Vec<String> = subscribed.iter().map(key).collect();
+    for key in &subscribed {
+        if rows.iter().all(|(known, _)| known != key) {
             let number = rows.iter().map(|(_, row)| row.number).max().map_or(0, |last| last + 1);
-            rows.push((key, Row { number, ..Row::default() }));
+            rows.push((key.clone(), Row { number, ..Row::default() }));
         }
     }
     for (key, mut row) in rows {
-        row.subscribed = subscribed.iter().any(|source| source.key() == key);
+        row.subscribed = subscribed.contains(&key);
         let mut lane = Lane::open(transaction, row)?;
         lane.end_all_leases(now_ms)?;
         sources.insert(key.as_str(), Stored::from(lane.row)).map_err(failed)?;
@@ -310,16 +309,56 @@ pub(super) fn take_sequence(transaction: &WriteTransaction, count: u64) -> Resul
     Ok(last + 1)
 }
 
-/// Enqueues an object event inside the transaction of the caller, which wakes the queue when it is
-/// durable. Without a subscription the event is dropped.
-pub(crate) fn enqueue_in(transaction: &WriteTransaction, source: &Source, now_ms: u64, body: Bytes) -> Result<()> {
-    let append = |lane: &mut Lane<'_>| {
-        if !lane.is_subscribed() {
-            return Ok(());
-        }
-        let sequence = take_sequence(transaction, 1)?;
-        note_time(transaction, now_ms)?;
-        lane.append(sequence, now_ms, None, &Record::of_event(body, now_ms).encode()?)
-    };
-    Lane::with(transaction, source, append).map(drop)
+/// The subscribed queues of a source.
+pub(super) fn subscribed_in(
+    transaction: &WriteTransaction,
+    kind: ResourceKind,
+    source: &str,
+) -> Result<Vec<EventQueue>> {
+    let sources = transaction.open_table(SOURCES).map_err(failed)?;
+    let first = source_key(kind, source);
+    // `0` is the character after `/`: this is the range of the source itself and of all that begins with `source/`.
+    let end = format!("{first}0");
+    let mut queues = Vec::new();
+    for stored in sources.range(first.as_str()..end.as_str()).map_err(failed)? {
+        let (key, row) = stored.map_err(failed)?;
+        let queue = from_key(key.value()).filter(|queue| queue.kind() == kind && queue.source() == source);
+        queues.extend(queue.filter(|_| Row::from(row.value()).subscribed));
+    }
+    Ok(queues)
+}
+
+/// A message to append.
+pub(super) struct Encoded {
+    pub(super) ordering_key: Option<String>,
+    /// When it is due; `None` for now.
+    pub(super) due_ms: Option<u64>,
+    pub(super) record: Vec<u8>,
+}
+
+/// Appends messages to each of these queues. A message has the same id in all of them. Returns the first id; the others
+/// follow it.
+pub(super) fn append_in(
+    transaction: &WriteTransaction,
+    queues: &[EventQueue],
+    now_ms: u64,
+    messages: &[Encoded],
+) -> Result<u64> {
+    let count = messages.len() as u64;
+    let first_id = take_sequence(transaction, count)?;
+    note_time(transaction, now_ms)?;
+    for (number, queue) in queues.iter().enumerate() {
+        // In the first queue, the ids are the places.
+        let first_place = if number == 0 { first_id } else { take_sequence(transaction, count)? };
+        Lane::with(transaction, queue, |lane| {
+            (0..).zip(messages).try_for_each(|(offset, Encoded { ordering_key, due_ms, record })| {
+                let record = match number {
+                    0 => Cow::Borrowed(record),
+                    _ => Cow::Owned(Record::decode(record)?.with_id(first_id + offset).encode()?),
+                };
+                lane.append(first_place + offset, due_ms.unwrap_or(now_ms), ordering_key.as_deref(), &record)
+            })
+        })?;
+    }
+    Ok(first_id)
 }

@@ -3,57 +3,57 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use isobar_abstraction::Result;
 use isobar_abstraction::clock::from_millis;
 use isobar_abstraction::driver::pub_sub::Message;
+use isobar_abstraction::{EventQueue, Result};
 use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, Value};
 
-use super::Source;
 use super::lane::{DUE, MESSAGES, ORDERED, Row, SOURCES};
 use super::queue::Queue;
 use super::record::{Record, damaged};
+use super::{from_key, key};
 use crate::family;
 use crate::store::failed;
 
 impl Queue {
     /// When the next message is due; it may be past.
-    pub(crate) fn next_due(&self, source: &Source) -> Result<Option<SystemTime>> {
-        Ok(self.next_due_ms(source)?.map(from_millis))
+    pub(crate) fn next_due(&self, queue: &EventQueue) -> Result<Option<SystemTime>> {
+        Ok(self.next_due_ms(queue)?.map(from_millis))
     }
 
-    pub(super) fn next_due_ms(&self, source: &Source) -> Result<Option<u64>> {
+    pub(super) fn next_due_ms(&self, queue: &EventQueue) -> Result<Option<u64>> {
         let read = self.store().read()?;
-        next_due_in(&read, source)
+        next_due_in(&read, queue)
     }
 
-    /// All sources with their counts and when the next message of each is due, as of one moment: a
+    /// All queues with their counts and when the next message of each is due, as of one moment: a
     /// message that moves on meanwhile is in one place of it, and never in none.
-    pub(crate) fn states(&self) -> Result<Vec<(Source, Row, Option<SystemTime>)>> {
+    pub(crate) fn states(&self) -> Result<Vec<(EventQueue, Row, Option<SystemTime>)>> {
         let read = self.store().read()?;
-        let state = |source: Source| {
-            let counts = row(&read, &source)?.unwrap_or_default();
-            let next_due = next_due_in(&read, &source)?.map(from_millis);
-            Ok((source, counts, next_due))
+        let state = |queue: EventQueue| {
+            let counts = row(&read, &queue)?.unwrap_or_default();
+            let next_due = next_due_in(&read, &queue)?.map(from_millis);
+            Ok((queue, counts, next_due))
         };
         sources_in(&read)?.into_iter().map(state).collect()
     }
 
-    /// The counts of a source, which are kept and not counted.
-    pub(crate) fn counts(&self, source: &Source) -> Result<Row> {
-        Ok(row(&self.store().read()?, source)?.unwrap_or_default())
+    /// The counts of a queue, which are kept and not counted.
+    pub(crate) fn counts(&self, queue: &EventQueue) -> Result<Row> {
+        Ok(row(&self.store().read()?, queue)?.unwrap_or_default())
     }
 
-    /// The sources that are subscribed or have messages left.
+    /// The queues that are subscribed or have messages left.
     #[cfg(test)]
-    pub(crate) fn sources(&self) -> Result<Vec<Source>> {
+    pub(crate) fn sources(&self) -> Result<Vec<EventQueue>> {
         sources_in(&self.store().read()?)
     }
 
     /// Up to `limit` messages that wait: in the order in which they are due, and after them those
     /// that wait for another of their ordering key.
-    pub(crate) fn peek(&self, source: &Source, limit: usize) -> Result<Vec<Message<Bytes>>> {
+    pub(crate) fn peek(&self, queue: &EventQueue, limit: usize) -> Result<Vec<Message<Bytes>>> {
         let read = self.store().read()?;
-        let Some(row) = row(&read, source)? else { return Ok(Vec::new()) };
+        let Some(row) = row(&read, queue)? else { return Ok(Vec::new()) };
         let mut places = due(&read, row.number, limit)?;
         if places.len() < limit {
             places.extend(blocked(&read, row.number, limit - places.len())?);
@@ -97,10 +97,10 @@ fn all_due(source: u32) -> std::ops::RangeInclusive<(u32, u64, u64)> {
     (source, 0, 0)..=(source, u64::MAX, u64::MAX)
 }
 
-/// What is known of a source.
-pub(super) fn row(read: &ReadTransaction, source: &Source) -> Result<Option<Row>> {
+/// What is known of a queue.
+pub(super) fn row(read: &ReadTransaction, queue: &EventQueue) -> Result<Option<Row>> {
     let Some(sources) = family::open(read, SOURCES)? else { return Ok(None) };
-    let row = sources.get(source.key().as_str()).map_err(failed)?;
+    let row = sources.get(key(queue).as_str()).map_err(failed)?;
     Ok(row.map(|row| row.value().into()))
 }
 
@@ -112,21 +112,21 @@ pub(super) fn open<K: Key + 'static, V: Value + 'static>(
     family::open(read, table)?.ok_or_else(|| damaged("a table is missing"))
 }
 
-fn sources_in(read: &ReadTransaction) -> Result<Vec<Source>> {
+fn sources_in(read: &ReadTransaction) -> Result<Vec<EventQueue>> {
     let Some(sources) = family::open(read, SOURCES)? else { return Ok(Vec::new()) };
     let mut known = Vec::new();
     for stored in sources.range::<&str>(..).map_err(failed)? {
         let (key, row) = stored.map_err(failed)?;
         let row = Row::from(row.value());
         if row.subscribed || row.waiting + row.leased + row.dead > 0 {
-            known.extend(Source::from_key(key.value()));
+            known.extend(from_key(key.value()));
         }
     }
     Ok(known)
 }
 
-fn next_due_in(read: &ReadTransaction, source: &Source) -> Result<Option<u64>> {
-    let Some(row) = row(read, source)? else { return Ok(None) };
+fn next_due_in(read: &ReadTransaction, queue: &EventQueue) -> Result<Option<u64>> {
+    let Some(row) = row(read, queue)? else { return Ok(None) };
     let mut due = open(read, DUE)?.range(all_due(row.number)).map_err(failed)?;
     let next = due.next().transpose().map_err(failed)?;
     Ok(next.map(|(place, _)| place.value().1))

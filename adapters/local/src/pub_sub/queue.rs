@@ -1,59 +1,37 @@
-//! A durable queue for topics and for the events of buckets.
+//! A durable queue for each subscription, and for the events of buckets and the writes of tables.
 //!
 //! Every change is durable before it is reported. A message is leased and its delivery counted, both
 //! durably, before it is delivered: a message in progress when the process ends is delivered again at the
 //! next start, as its next attempt.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use isobar_abstraction::Result;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::pub_sub::{Message, MessageId, RawMessage};
-use isobar_abstraction::driver::{Clock, Settlement};
+use isobar_abstraction::driver::{Clock, ResourceKind, Settlement};
+use isobar_abstraction::{EventQueue, Result};
 use redb::WriteTransaction;
 use tokio::sync::Notify;
 
-use super::Source;
-use super::lane::{BACKWARDS_MS, Lane, LeasedRecord, follow_clock, note_time, subscribe_in, take_sequence};
+use super::enqueue::{Enqueuer, Time};
+use super::lane::{
+    BACKWARDS_MS, Encoded, Lane, LeasedRecord, append_in, follow_clock, note_time, subscribe_in, subscribed_in,
+};
 use super::record::{DeadLetterDetails, Record, damaged};
 use crate::store::Store;
 
-/// The queues of all sources of one data folder. Cheap to clone; it opens nothing before the first use.
+/// The queues of one data folder. Cheap to clone; it opens nothing before the first use.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     store: Store,
-    time: Arc<Time>,
-    changed: Arc<Notify>,
-}
-
-/// The clock of a queue.
-///
-/// Times that are stored are read inside their transaction: one that was read before it could be stored after
-/// [`follow_clock`], and be that of a clock which was set back meanwhile.
-#[derive(Debug)]
-pub(super) struct Time {
-    clock: Arc<dyn Clock>,
-    /// The latest time that was seen, in milliseconds.
-    seen_ms: AtomicU64,
-}
-
-impl Time {
-    fn now(&self) -> SystemTime {
-        let now = self.clock.now();
-        self.seen_ms.fetch_max(to_millis(now), Ordering::Relaxed);
-        now
-    }
-
-    pub(super) fn now_ms(&self) -> u64 {
-        to_millis(self.now())
-    }
+    enqueuer: Enqueuer,
 }
 
 /// A leased message, which must be settled or released.
@@ -69,24 +47,10 @@ impl From<LeasedRecord> for Leased {
     }
 }
 
-/// Wakes the workers when it is dropped.
-///
-/// Return it from the closure that is given to [`Store::write`]: it is dropped after the
-/// transaction is durable, also where the caller has dropped its future meanwhile.
-#[derive(Debug)]
-struct Wake(Arc<Notify>);
-
-impl Drop for Wake {
-    fn drop(&mut self) {
-        self.0.notify_waiters();
-    }
-}
-
 impl Queue {
     /// The queues in this store.
     pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        let time = Arc::new(Time { clock, seen_ms: AtomicU64::new(0) });
-        Self(Arc::new(Inner { store, time, changed: Arc::new(Notify::new()) }))
+        Self(Arc::new(Inner { store, enqueuer: Enqueuer::new(clock) }))
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -94,8 +58,12 @@ impl Queue {
     }
 
     /// For a write to take with it: unlike the queue, it does not keep the store open.
+    pub(crate) fn enqueuer(&self) -> Enqueuer {
+        self.0.enqueuer.clone()
+    }
+
     pub(super) fn time(&self) -> Arc<Time> {
-        Arc::clone(&self.0.time)
+        Arc::clone(&self.0.enqueuer.0.time)
     }
 
     /// Sees to it that nothing waits for a time which a clock that was set back brings only in days.
@@ -110,7 +78,7 @@ impl Queue {
 
     /// Wakes all workers.
     pub(crate) fn wake(&self) {
-        self.0.changed.notify_waiters();
+        self.0.enqueuer.0.changed.notify_waiters();
     }
 
     /// Notified of every change.
@@ -118,7 +86,7 @@ impl Queue {
     /// Lose none: make the [`notified`](Notify::notified) future and `enable` it, look at the queue,
     /// and only then wait.
     pub(crate) fn changed(&self) -> Arc<Notify> {
-        Arc::clone(&self.0.changed)
+        Arc::clone(&self.0.enqueuer.0.changed)
     }
 
     /// A write that wakes the workers when it is durable.
@@ -126,60 +94,70 @@ impl Queue {
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let wake = Wake(self.changed());
+        let wake = self.0.enqueuer.wake();
         let (answer, _wake) = self.0.store.write(move |transaction| Ok((write(transaction)?, wake))).await?;
         Ok(answer)
     }
 
-    /// Makes these the sources whose messages are kept, and has everything delivered again that a
+    /// Makes these the queues whose messages are kept, and has everything delivered again that a
     /// process had leased when it died. Call it once, before the first lease: it ends all leases.
     ///
-    /// What waits for a source that is not among them any more stays.
-    pub(crate) async fn subscribe(&self, sources: Vec<Source>) -> Result<()> {
-        let time = self.time();
-        self.write(move |transaction| subscribe_in(transaction, &sources, time.now_ms())).await
+    /// What waits in a queue that is not among them any more stays.
+    pub(crate) async fn subscribe(&self, queues: Vec<EventQueue>) -> Result<()> {
+        let enqueuer = self.enqueuer();
+        let subscribe = move |transaction: &WriteTransaction| {
+            enqueuer.forget_tables();
+            subscribe_in(transaction, &queues, enqueuer.0.time.now_ms())
+        };
+        self.write(subscribe).await
     }
 
-    /// Publishes messages, all or none. Without a subscription they are dropped.
-    pub(crate) async fn publish(&self, source: &Source, messages: Vec<RawMessage>) -> Result<Vec<MessageId>> {
-        let (source, time) = (source.clone(), self.time());
+    /// Publishes messages to all subscriptions of a topic, all or none. Without a subscription they are dropped.
+    pub(crate) async fn publish(&self, topic: &str, messages: Vec<RawMessage>) -> Result<Vec<MessageId>> {
+        let (topic, time) = (topic.to_owned(), self.time());
         let now_ms = time.now_ms();
         // Encoded here and not in the transaction, which all others wait for.
         let encode = |raw: RawMessage| {
+            let due_ms = raw.due.map(|due| due_ms(due, Duration::ZERO));
             let record = Record::of_message(raw, now_ms);
-            Ok((record.ordering_key().map(str::to_owned), record.encode()?))
+            Ok(Encoded { ordering_key: record.ordering_key().map(str::to_owned), due_ms, record: record.encode()? })
         };
-        let records: Vec<_> = messages.into_iter().map(encode).collect::<Result<_>>()?;
-        self.write(move |transaction| publish_in(transaction, &source, time.now_ms(), &records)).await
+        let messages: Vec<_> = messages.into_iter().map(encode).collect::<Result<_>>()?;
+        let publish = move |transaction: &WriteTransaction| {
+            let queues = subscribed_in(transaction, ResourceKind::Topic, &topic)?;
+            let first = append_in(transaction, &queues, time.now_ms(), &messages)?;
+            Ok((first..).take(messages.len()).map(|id| MessageId::new(id.to_string())).collect())
+        };
+        self.write(publish).await
     }
 
     /// Hands out up to `limit` messages that are due, in the order in which they are due.
     ///
     /// Of an ordering key only the first is handed out, until it is settled. If the future is
     /// dropped, the messages are released.
-    pub(crate) async fn lease(&self, source: &Source, limit: usize) -> Result<Vec<Leased>> {
-        let now_ms = self.0.time.now_ms();
+    pub(crate) async fn lease(&self, of: &EventQueue, limit: usize) -> Result<Vec<Leased>> {
+        let now_ms = self.0.enqueuer.0.time.now_ms();
         self.follow_clock(now_ms).await?;
         // A look is free, a write is an fsync.
-        if limit == 0 || self.next_due_ms(source)?.is_none_or(|due_ms| due_ms > now_ms) {
+        if limit == 0 || self.next_due_ms(of)?.is_none_or(|due_ms| due_ms > now_ms) {
             return Ok(Vec::new());
         }
-        let (queue, source) = (self.clone(), source.clone());
+        let (queue, of) = (self.clone(), of.clone());
         let lease = move |transaction: &WriteTransaction| {
-            let now_ms = queue.0.time.now_ms();
-            let leased = Lane::with(transaction, &source, |lane| lane.lease(now_ms, limit))?.unwrap_or_default();
-            Ok(Handed { queue, source, leased: leased.into_iter().map(Leased::from).collect() })
+            let now_ms = queue.0.enqueuer.0.time.now_ms();
+            let leased = Lane::with(transaction, &of, |lane| lane.lease(now_ms, limit))?.unwrap_or_default();
+            Ok(Handed { queue, of, leased: leased.into_iter().map(Leased::from).collect() })
         };
         Ok(self.0.store.write(lease).await?.take())
     }
 
     /// Applies the settlements. One whose lease is not there any more is passed over.
-    pub(crate) async fn settle(&self, source: &Source, settled: Vec<(Leased, Settlement)>) -> Result<()> {
-        let (source, time) = (source.clone(), self.time());
+    pub(crate) async fn settle(&self, queue: &EventQueue, settled: Vec<(Leased, Settlement)>) -> Result<()> {
+        let (queue, time) = (queue.clone(), self.time());
         let settle = move |transaction: &WriteTransaction| {
             let now = time.now();
             note_time(transaction, to_millis(now))?;
-            Lane::with(transaction, &source, |lane| {
+            Lane::with(transaction, &queue, |lane| {
                 settled.into_iter().try_for_each(|(leased, settlement)| settle(lane, &leased, settlement, now))
             })
         };
@@ -188,11 +166,11 @@ impl Queue {
 
     /// Gives messages back that were not delivered: they are due as before, and the attempt does
     /// not count.
-    pub(crate) async fn release(&self, source: &Source, leased: Vec<Leased>) -> Result<()> {
-        let (source, time) = (source.clone(), self.time());
+    pub(crate) async fn release(&self, queue: &EventQueue, leased: Vec<Leased>) -> Result<()> {
+        let (queue, time) = (queue.clone(), self.time());
         let release = move |transaction: &WriteTransaction| {
             let now_ms = time.now_ms();
-            Lane::with(transaction, &source, |lane| leased.iter().try_for_each(|leased| release(lane, leased, now_ms)))
+            Lane::with(transaction, &queue, |lane| leased.iter().try_for_each(|leased| release(lane, leased, now_ms)))
         };
         self.write(release).await.map(drop)
     }
@@ -201,7 +179,7 @@ impl Queue {
 /// Leased messages on their way to the caller.
 struct Handed {
     queue: Queue,
-    source: Source,
+    of: EventQueue,
     leased: Vec<Leased>,
 }
 
@@ -216,30 +194,9 @@ impl Drop for Handed {
         if !self.leased.is_empty() {
             // The first poll queues the write; no caller waits for its result.
             let leased = std::mem::take(&mut self.leased);
-            let _ = self.queue.release(&self.source, leased).now_or_never();
+            let _ = self.queue.release(&self.of, leased).now_or_never();
         }
     }
-}
-
-type Encoded = (Option<String>, Vec<u8>);
-
-fn publish_in(
-    transaction: &WriteTransaction,
-    source: &Source,
-    now_ms: u64,
-    records: &[Encoded],
-) -> Result<Vec<MessageId>> {
-    let count = records.len() as u64;
-    let first = take_sequence(transaction, count)?;
-    note_time(transaction, now_ms)?;
-    let numbered = (first..).zip(records);
-    Lane::with(transaction, source, |lane| {
-        let subscribed = lane.is_subscribed();
-        let mut messages_to_append = numbered.filter(|_| subscribed);
-        messages_to_append
-            .try_for_each(|(sequence, (key, record))| lane.append(sequence, now_ms, key.as_deref(), record))
-    })?;
-    Ok((first..first + count).map(|sequence| MessageId::new(sequence.to_string())).collect())
 }
 
 fn settle(lane: &mut Lane<'_>, leased: &Leased, settlement: Settlement, now: SystemTime) -> Result<()> {

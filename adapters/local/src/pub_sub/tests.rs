@@ -12,18 +12,18 @@ use std::time::Duration;
 use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::driver::Settlement;
 use isobar_abstraction::driver::pub_sub::RawMessage;
-use isobar_abstraction::{ErrorKind, TraceParent};
+use isobar_abstraction::{ErrorKind, EventQueue, TraceParent};
 use tempfile::TempDir;
 
 use super::lane::Row;
-use super::{Leased, Queue, Source};
+use super::{Leased, Queue};
 use crate::store::Store;
 
 /// A queue with the topic `jobs` subscribed.
 struct Bench {
     folder: TempDir,
     clock: ManualClock,
-    jobs: Source,
+    jobs: EventQueue,
     store: Store,
     queue: Queue,
 }
@@ -31,7 +31,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
-        let (jobs, store) = (Source::topic("jobs"), open(folder.path()));
+        let (jobs, store) = (EventQueue::topic("jobs"), open(folder.path()));
         let queue = Queue::new(store.clone(), Arc::new(clock.clone()));
         queue.subscribe(vec![jobs.clone()]).await.unwrap();
         Self { folder, clock, jobs, store, queue }
@@ -48,7 +48,7 @@ impl Bench {
     }
 
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<String> {
-        let ids = self.queue.publish(&self.jobs, messages).await.unwrap();
+        let ids = self.queue.publish("jobs", messages).await.unwrap();
         ids.iter().map(ToString::to_string).collect()
     }
 

@@ -216,7 +216,7 @@ impl RunningApp for LocalApp {
 }
 
 fn dead_letters_path(queue: &EventQueue) -> String {
-    format!("dead-letters/{}s/{}?name={}", queue.kind(), queue.source(), queue.name())
+    format!("dead-letters/{}s/{}?queue={}", queue.kind(), queue.source(), queue.name())
 }
 
 /// A list in a response. A response without it is an error, not an empty list.

@@ -56,7 +56,7 @@ async fn all_dead_letters_are_redriven_in_one_call() {
     assert_eq!(bench.queue.redrive(&bench.jobs, None).await.unwrap(), 250);
     assert_eq!(bench.counts(), (250, 0, 0));
     assert_eq!(bench.queue.redrive(&bench.jobs, None).await.unwrap(), 0);
-    assert_eq!(bench.queue.redrive(&Source::topic("unknown"), None).await.unwrap(), 0);
+    assert_eq!(bench.queue.redrive(&EventQueue::topic("unknown"), None).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! What is delivered, when, and how often.
 
+use std::time::SystemTime;
+
 use isobar_abstraction::driver::pub_sub::PubSub;
 use isobar_abstraction::driver::{Clock, Settlement};
+use isobar_abstraction::{ObjectChange, ObjectEvent};
 
-use super::super::{LocalPubSub, enqueue_in};
+use super::super::LocalPubSub;
 use super::*;
 
 #[tokio::test]
@@ -83,7 +86,7 @@ async fn ids_are_never_given_twice() {
     bench.settle(leased, Settlement::Done).await;
     let bench = bench.crash().await;
     ids.extend(bench.publish(vec![raw("c")]).await);
-    let nowhere = bench.queue.publish(&Source::topic("unknown"), vec![raw("d")]).await.unwrap();
+    let nowhere = bench.queue.publish("unknown", vec![raw("d")]).await.unwrap();
     ids.extend(nowhere.iter().map(ToString::to_string));
     ids.extend(bench.publish(vec![raw("e")]).await);
     assert_eq!(ids, ["1", "2", "3", "4", "5"]);
@@ -92,8 +95,8 @@ async fn ids_are_never_given_twice() {
 #[tokio::test]
 async fn a_message_without_a_subscription_is_dropped() {
     let bench = Bench::new().await;
-    let unknown = Source::topic("unknown");
-    assert_eq!(bench.queue.publish(&unknown, vec![raw("a"), raw("b")]).await.unwrap().len(), 2);
+    let unknown = EventQueue::topic("unknown");
+    assert_eq!(bench.queue.publish("unknown", vec![raw("a"), raw("b")]).await.unwrap().len(), 2);
     bench.queue.subscribe(vec![unknown.clone()]).await.unwrap();
     assert!(bench.queue.lease(&unknown, 9).await.unwrap().is_empty());
 }
@@ -102,23 +105,26 @@ async fn a_message_without_a_subscription_is_dropped() {
 async fn what_waits_for_a_source_that_is_no_longer_subscribed_stays() {
     let bench = Bench::new().await;
     bench.publish(vec![raw("a")]).await;
-    bench.queue.subscribe(vec![Source::bucket("jobs")]).await.unwrap();
+    bench.queue.subscribe(vec![EventQueue::bucket("jobs")]).await.unwrap();
     bench.publish(vec![raw("b")]).await;
-    assert_eq!(bench.queue.sources().unwrap(), [Source::bucket("jobs"), Source::topic("jobs")]);
+    assert_eq!(bench.queue.sources().unwrap(), [EventQueue::bucket("jobs"), EventQueue::topic("jobs")]);
     assert_eq!(bodies(&bench.lease(9).await), ["a"]);
 }
 
 #[tokio::test]
 async fn an_object_event_commits_with_the_transaction_it_is_part_of() {
     let bench = Bench::new().await;
-    let photos = Source::bucket("photos");
+    let photos = EventQueue::bucket("photos");
     bench.queue.subscribe(vec![photos.clone()]).await.unwrap();
-    for source in [photos.clone(), Source::bucket("unknown")] {
-        let write = move |transaction: &redb::WriteTransaction| enqueue_in(transaction, &source, 7, "{}".into());
+    for bucket in ["photos", "unknown"] {
+        let queue = bench.queue.enqueuer();
+        let event = ObjectEvent::new(bucket, "a.jpg", ObjectChange::Deleted, SystemTime::UNIX_EPOCH);
+        let write = move |transaction: &redb::WriteTransaction| queue.enqueue_event(transaction, &event);
         bench.store.write(write).await.unwrap();
     }
     let leased = bench.queue.lease(&photos, 9).await.unwrap();
-    assert_eq!(bodies(&leased), ["{}"]);
+    assert_eq!(leased.len(), 1);
+    assert!(bodies(&leased)[0].contains("a.jpg"), "{leased:?}");
     assert_eq!((leased[0].message.attempt, leased[0].message.trace_parent), (1, None));
 }
 

@@ -55,7 +55,7 @@ async fn a_publish_whose_future_is_dropped_wakes_all_the_same() {
     let mut notified = Box::pin(changed.notified());
     notified.as_mut().enable();
     let hold = hold_writer(&bench.store);
-    assert!(bench.queue.publish(&bench.jobs, vec![raw("a")]).now_or_never().is_none());
+    assert!(bench.queue.publish("jobs", vec![raw("a")]).now_or_never().is_none());
     drop(hold);
     notified.await;
     assert_eq!(bodies(&bench.lease(9).await), ["a"]);
@@ -81,15 +81,15 @@ async fn a_lease_whose_future_is_dropped_is_released() {
 async fn a_clock_that_is_set_back_delays_no_message() {
     let day = seconds(86_400);
     for restart in [false, true] {
-        let (folder, clock, jobs) = (tempfile::tempdir().unwrap(), SetClock::default(), Source::topic("jobs"));
+        let (folder, clock, jobs) = (tempfile::tempdir().unwrap(), SetClock::default(), EventQueue::topic("jobs"));
         let mut queue = Queue::new(open(folder.path()), Arc::new(clock.clone()));
         queue.subscribe(vec![jobs.clone()]).await.unwrap();
         clock.advance(day);
-        queue.publish(&jobs, vec![raw("again"), keyed("k", "first"), keyed("k", "second")]).await.unwrap();
+        queue.publish("jobs", vec![raw("again"), keyed("k", "first"), keyed("k", "second")]).await.unwrap();
         let mut leased = queue.lease(&jobs, 10).await.unwrap();
         let first = leased.pop().unwrap();
         queue.settle(&jobs, vec![(leased.pop().unwrap(), Settlement::Retry(seconds(3_600)))]).await.unwrap();
-        queue.publish(&jobs, vec![raw("fresh")]).await.unwrap();
+        queue.publish("jobs", vec![raw("fresh")]).await.unwrap();
         clock.set_back(day * 2);
         if restart {
             drop(queue);
@@ -110,11 +110,11 @@ async fn a_clock_that_is_set_back_delays_no_message() {
 
 #[tokio::test]
 async fn what_waits_to_be_stored_while_the_clock_is_set_back_has_the_new_time() {
-    let (folder, clock, jobs) = (tempfile::tempdir().unwrap(), SetClock::default(), Source::topic("jobs"));
+    let (folder, clock, jobs) = (tempfile::tempdir().unwrap(), SetClock::default(), EventQueue::topic("jobs"));
     let store = open(folder.path());
     let queue = Queue::new(store.clone(), Arc::new(clock.clone()));
     queue.subscribe(vec![jobs.clone()]).await.unwrap();
-    queue.publish(&jobs, vec![raw("again")]).await.unwrap();
+    queue.publish("jobs", vec![raw("again")]).await.unwrap();
     let leased = queue.lease(&jobs, 1).await.unwrap().pop().unwrap();
     let hold = hold_writer(&store);
     let mut settled = Box::pin(queue.settle(&jobs, vec![(leased, Settlement::Retry(seconds(5)))]));
@@ -124,7 +124,7 @@ async fn what_waits_to_be_stored_while_the_clock_is_set_back_has_the_new_time() 
     settled.await.unwrap();
     assert_eq!(queue.next_due(&jobs).unwrap(), Some(clock.now() + seconds(5)));
     let hold = hold_writer(&store);
-    let mut published = Box::pin(queue.publish(&jobs, vec![raw("fresh")]));
+    let mut published = Box::pin(queue.publish("jobs", vec![raw("fresh")]));
     assert!(published.as_mut().now_or_never().is_none());
     clock.set_back(seconds(86_400));
     drop(hold);
