@@ -1,5 +1,5 @@
 //! A child that writes and consumes is killed with SIGKILL at random points, again and again. No acknowledged write is
-//! missing afterwards, and each acknowledged message and object is delivered.
+//! missing afterwards, and each acknowledged message, object and item has called every handler of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use std::collections::BTreeMap;
@@ -147,18 +147,22 @@ async fn check_deliveries(provider: &LocalProvider, acknowledged: &Acknowledged)
     let server = provider.bind().await.unwrap();
     let hosted = Hosted::new(app, manifest);
     let serving = tokio::spawn(server.run(hosted, std::future::pending()));
-    let (seen, seen_files) = (cloud.table::<u32>("seen"), cloud.table::<u32>("seen-files"));
+    let [messages, objects, items] = [&acknowledged.messages, &acknowledged.objects, &acknowledged.items];
+    let expected = isobar_e2e::crash::SEEN.into_iter().zip([messages, messages, objects, objects, items]);
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut missing = usize::MAX;
     while missing > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let messages = seen.get_many(acknowledged.messages.iter().map(u64::to_string)).await.unwrap();
-        let files = acknowledged.objects.iter().map(|number| format!("n/{number}"));
-        let files = seen_files.get_many(files).await.unwrap();
-        missing = messages.iter().chain(&files).filter(|seen| seen.is_none()).count();
+        missing = 0;
+        for (name, numbers) in expected.clone() {
+            let prefix = if std::ptr::eq(numbers, objects) { "n/" } else { "" };
+            let keys = numbers.iter().map(|number| format!("{prefix}{number}"));
+            let seen = cloud.table::<u32>(name).get_many(keys).await.unwrap();
+            missing += seen.iter().filter(|seen| seen.is_none()).count();
+        }
     }
     serving.abort();
-    assert_eq!(missing, 0, "messages or object events were not delivered");
+    assert_eq!(missing, 0, "events were not delivered");
 }
 
 /// The responses of the shortener, and the requests to it, since a response may be lost.
