@@ -50,6 +50,7 @@ pub const ROWS: &[Row] = &[
         "KV-25",
         "Sort keys that begin with U+10FFFF U+10FFFF are reserved for isobar: apps cannot use them, and do not see them",
     ),
+    row("KV-26", "A handler of a table's writes receives the key of every write at least once"),
     row("BL-1", "An object is returned bit for bit, from 0 bytes to many parts"),
     row("BL-2", "A key is any UTF-8; keys that look alike are different, and none reaches outside"),
     row("BL-3", "`Create` on an existing key is `AlreadyExists`, and one of many racing creates wins"),
@@ -73,6 +74,7 @@ pub const ROWS: &[Row] = &[
     row("BL-21", "Buckets whose names look alike are different; a wrong name is `Config` at first use"),
     row("BL-22", "An error names its operation and bucket, and never shows content or a signature"),
     row("BL-23", "An object is served over HTTP: HEAD, one range, conditions, and a redirect where it is too large"),
+    row("BL-24", "Object events are filtered by the app's key, each trigger with its own attempts and dead letters"),
     row("PS-1", "A published message is delivered, with body, attributes and id as they were"),
     row(
         "PS-2",
@@ -92,6 +94,11 @@ pub const ROWS: &[Row] = &[
     row("PS-12", "Dead letters can be put back, and are delivered again"),
     row("PS-13", "What was not declared is `PermissionDenied`"),
     row("PS-14", "Messages and their attempts outlive the process"),
+    row(
+        "PS-15",
+        "Each subscription of a topic receives every message, and has its own attempts, dead letters and redrive",
+    ),
+    row("PS-16", "A delayed message is not delivered before its time, and the delay counts no attempt"),
     row("FN-1", "An HTTP request reaches the app as it was sent, and the response the client"),
     row("FN-2", "Bodies stream; those over the limit are 413"),
     row("FN-3", "A handler that panics or fails fails its own invocation only"),

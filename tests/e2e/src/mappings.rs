@@ -111,6 +111,7 @@ const LIMITS: &[Limit] = &[
     ("life of a signed URL", "BL-13", |limits| duration(limits.signed_url_lifetime)),
     ("wait before a message is delivered again", "PS-3", |limits| duration(limits.retry_after)),
     ("the same wait with an ordering key", "PS-3", |limits| duration(limits.ordered_retry_after)),
+    ("delay of a message", "PS-16", |limits| duration(limits.message_delay)),
 ];
 
 fn guarantees(text: &mut String, profiles: &[&Profile]) {

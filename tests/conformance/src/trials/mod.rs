@@ -1,17 +1,39 @@
 //! The trials, by trait.
 
+// An unwrap or an assertion that panics fails its trial.
+#![allow(clippy::expect_used)]
+
 pub mod blob;
 pub mod function;
 pub mod key_value;
 pub mod pub_sub;
 
 use isobar::key_value::Version;
+use isobar::{Cloud, Error, ErrorKind, IntoApp};
 
-use crate::Trial;
+use crate::{Lacks, Provided, Trial, World};
 
 /// All trials.
 pub fn all() -> Vec<Trial> {
     [key_value::all(), blob::all(), pub_sub::all(), function::all()].concat()
+}
+
+/// An error and its sources in one line.
+pub(crate) fn full_text(error: &Error) -> String {
+    format!("{error:?}")
+}
+
+/// Texts that are no logical names.
+pub(crate) const BAD_NAMES: [&str; 9] = ["", "ab", "Links", "1st", "a_b", "a.b", "käse", "a/../b", "-abc"];
+
+/// Starts an app that must not start, and returns its error.
+pub(crate) async fn start_error<A: IntoApp>(
+    world: &dyn World,
+    app: impl FnOnce(&Cloud) -> A + Send + 'static,
+) -> Result<String, Lacks> {
+    let error = world.run(app).await.provided()?.err().expect("it started");
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    Ok(full_text(&error))
 }
 
 /// Texts that no write gave for a version; some of them hold the current one, as a header might.

@@ -22,6 +22,7 @@ pub mod serve;
 pub mod signed;
 pub mod store;
 pub mod streaming;
+pub mod triggers;
 pub mod versions;
 
 use std::convert::Infallible;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Trial> {
         signed::all(),
         serve::all(),
         events::all(),
+        triggers::all(),
         store::all(),
         access::all(),
         races::all(),

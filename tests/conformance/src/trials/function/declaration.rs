@@ -1,12 +1,11 @@
 //! An app that is declared wrongly does not start, and its error names all problems.
 
-use isobar::IntoApp;
 use isobar::driver::ResourceKind;
 use isobar::driver::key_value::KeyValue;
 use isobar::prelude::*;
 
-use super::full_text;
-use crate::{Lacks, Provided, TrialResult, World};
+use crate::trials::{BAD_NAMES, start_error};
+use crate::{Provided, TrialResult, World};
 
 crate::trials![
     "FN-7" => bad_cron_lines_are_reported_with_the_problem,
@@ -23,16 +22,6 @@ crate::trials![
     "FN-7" => an_app_of_nothing_starts,
     "FN-7" => an_app_may_open_a_resource_twice_and_handle_it_once,
 ];
-
-/// Starts an app that must not start, and returns its error.
-async fn start_error<A: IntoApp>(
-    world: &dyn World,
-    app: impl FnOnce(&Cloud) -> A + Send + 'static,
-) -> Result<String, Lacks> {
-    let error = world.run(app).await.provided()?.err().expect("it started");
-    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
-    Ok(full_text(&error))
-}
 
 async fn bad_cron_lines_are_reported_with_the_problem(world: Box<dyn World>) -> TrialResult {
     for (line, problem) in [
@@ -117,8 +106,6 @@ async fn the_error_of_an_app_that_cannot_be_built_is_reported(world: Box<dyn Wor
     assert_eq!((own.kind(), own.message()), (ErrorKind::Conflict, "another one runs"));
     Ok(())
 }
-
-const BAD_NAMES: [&str; 9] = ["", "ab", "Links", "1st", "a_b", "a.b", "käse", "a/../b", "-abc"];
 
 async fn bad_names_of_resources_are_reported(world: Box<dyn World>) -> TrialResult {
     for bad in BAD_NAMES.into_iter().chain(["a2345678901234567890123456789012345678901"]) {

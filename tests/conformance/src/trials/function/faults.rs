@@ -7,7 +7,8 @@ use isobar::EventQueue;
 use isobar::axum;
 use isobar::prelude::*;
 
-use super::{full_text, serve};
+use super::serve;
+use crate::trials::full_text;
 use crate::{HarnessResult, Provided, RunningApp, TrialResult, World};
 
 crate::trials![

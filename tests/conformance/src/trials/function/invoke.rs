@@ -8,7 +8,7 @@ use isobar::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Barrier;
 
-use super::full_text;
+use crate::trials::full_text;
 use crate::{HarnessResult, Lacks, Provided, RunningApp, TrialResult, World};
 
 crate::trials![

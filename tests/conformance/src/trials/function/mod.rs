@@ -54,11 +54,6 @@ fn chunked(chunks: impl IntoIterator<Item = Vec<u8>, IntoIter: Send + 'static>) 
     Body::from_stream(futures_util::stream::iter(chunks.into_iter().map(Ok::<_, BoxError>)))
 }
 
-/// An error and its sources in one line.
-fn full_text(error: &Error) -> String {
-    format!("{error:?}")
-}
-
 /// A response without a body.
 fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());

@@ -6,7 +6,7 @@ use isobar::prelude::*;
 use isobar::pub_sub::DeadLetter;
 use isobar::{BoxError, Event, EventQueue, Next, OriginalUri, Reply};
 
-use super::full_text;
+use crate::trials::full_text;
 use crate::trials::pub_sub::Recorded;
 use crate::{HarnessResult, Provided, RunningApp, TrialResult, World};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use isobar::driver::CronSchedule;
 use isobar::prelude::*;
 
-use super::full_text;
+use crate::trials::full_text;
 use crate::trials::pub_sub::Recorded;
 use crate::{Provided, TrialResult, World};
 

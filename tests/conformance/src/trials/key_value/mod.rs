@@ -23,6 +23,8 @@ pub mod typed;
 pub mod update;
 pub mod values;
 pub mod versions;
+pub mod write_handlers;
+pub mod writes;
 
 use isobar::Result;
 use isobar::key_value::{Cursor, Entry, Page, Query, Table};
@@ -49,6 +51,8 @@ pub fn all() -> Vec<Trial> {
         own::all(),
         typed::all(),
         access::all(),
+        writes::all(),
+        write_handlers::all(),
         races::all(),
         cancelling::all(),
         durability::all(),

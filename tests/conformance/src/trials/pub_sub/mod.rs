@@ -6,17 +6,19 @@
 pub mod access;
 pub mod batch;
 pub mod dead_letters;
+pub mod delays;
 pub mod delivery;
 pub mod durability;
 pub mod limits;
 pub mod ordering;
 pub mod retry;
+pub mod subscriptions;
 pub mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use isobar::pub_sub::{DeadLetter, Message, Topic};
+use isobar::pub_sub::{DeadLetter, Message, Subscription, Topic};
 use isobar::{App, EventQueue, Outcome};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -30,6 +32,8 @@ pub fn all() -> Vec<Trial> {
         retry::all(),
         dead_letters::all(),
         ordering::all(),
+        subscriptions::all(),
+        delays::all(),
         batch::all(),
         limits::all(),
         trace::all(),
@@ -105,6 +109,24 @@ fn jobs<M>(world: &dyn World) -> Topic<M> {
     world.cloud().topic(JOBS)
 }
 
+/// Adds a handler that notes every message of a subscription and answers what `answer` makes of it.
+fn noting<M>(
+    app: App,
+    subscription: impl Into<Subscription<M>>,
+    recorded: &Recorded<Message<M>>,
+    answer: impl Fn(&Message<M>) -> Outcome + Send + Sync + 'static,
+) -> App
+where
+    M: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    let recorded = recorded.clone();
+    app.on_message(subscription, move |message: Message<M>, _cx| {
+        recorded.add(message.clone());
+        let outcome = answer(&message);
+        async move { outcome }
+    })
+}
+
 /// Starts an app that notes every message of `jobs` and answers what `answer` makes of it.
 async fn worker<M>(
     world: &dyn World,
@@ -120,11 +142,7 @@ where
         let jobs = cloud.topic::<M>(JOBS).subscribe_only();
         let subscription =
             jobs.subscription("default").with_max_attempts(attempts).with_backoff(MIN_BACKOFF, MAX_BACKOFF);
-        App::new("worker").on_message(subscription, move |message: Message<M>, _cx| {
-            recorded.add(message.clone());
-            let outcome = answer(&message);
-            async move { outcome }
-        })
+        noting(App::new("worker"), subscription, &recorded, answer)
     };
     world.run(app).await
 }
