@@ -3,9 +3,12 @@
 // A failed step fails the trial.
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Request};
 use isobar::{App, Body, Cloud, EventQueue, Result, TestResponse};
+use serde_json::{Value, json};
 
 use crate::telegram::Telegram;
 use isobar_conformance::{Harness, HarnessResult, Provided, RunningApp, World};
@@ -26,7 +29,7 @@ pub async fn shortener(backend: &dyn Harness, app: fn(&Cloud) -> Result<App>) ->
     transcript.bad_requests().await?;
     transcript.post(r#"{"url": "https://example.org/short-lived", "ttl_seconds": 60}"#).await?;
     transcript.get("/{id}").await?;
-    world.advance(std::time::Duration::from_secs(60))?;
+    world.advance(Duration::from_secs(60))?;
     transcript.get("/{id}").await?;
     transcript.get("/index.html").await?;
     transcript.app.tick("sweep").await?;
@@ -64,6 +67,53 @@ pub async fn chatbot(
     lines.push(format!("dead {}", dead.len()));
     Ok(lines)
 }
+
+/// The requests of a user of the app `notes`, and what its triggers did.
+pub async fn notes(backend: &dyn Harness, app: fn(&Cloud) -> Result<App>) -> HarnessResult<Vec<String>> {
+    let world = backend.open().await?;
+    let app = world.run(app).await?;
+    let mut lines = vec![serde_json::to_string(app.manifest())?];
+    let mut transcript = Transcript { app: app.as_ref(), lines: &mut lines, ids: Vec::new() };
+    transcript.put_note("tea", "ada", "Green tea, and more TEA").await?;
+    transcript.put_note("milk", "bob", "milk for the tea").await?;
+    transcript.send(Method::PUT, "/files/images/cat.png", "PNG").await?;
+    transcript.send(Method::PUT, "/files/cat.txt", "a text").await?;
+    transcript.app.deliver().await?;
+    for path in ["/notes?word=tea", "/feed/ada", "/files/thumbs/images/cat.png", "/files/thumbs/cat.txt"] {
+        transcript.get(path).await?;
+    }
+    // Before the wait: some harnesses deliver until no message waits, also for its delay.
+    transcript.send(Method::POST, "/notes/milk/remind?in=2", "").await?;
+    transcript.get("/due").await?;
+    transcript.wait(world.as_ref(), Duration::from_secs(2)).await?;
+    transcript.get("/due").await?;
+    transcript.send(Method::POST, "/notes/milk/remind?in=901", "").await?;
+    transcript.dead_activities().await?;
+
+    transcript.put_note("tea", "ada", "coffee").await?;
+    transcript.send(Method::DELETE, "/notes/milk", "").await?;
+    transcript.send(Method::DELETE, "/files/images/cat.png", "").await?;
+    let redriven = transcript.app.redrive(&MIRROR.into()).await?;
+    transcript.lines.push(format!("redriven {redriven}"));
+    transcript.app.deliver().await?;
+    transcript.wait(world.as_ref(), Duration::from_secs(1)).await?;
+    let paths = ["/notes?word=tea", "/notes?word=coffee", "/feed/ada", "/feed/bob", "/files/thumbs/images/cat.png"];
+    for path in paths {
+        transcript.get(path).await?;
+    }
+    transcript.dead_activities().await?;
+
+    let words = world.cloud().table::<Value>("words");
+    for _ in 0..2 {
+        let left = words.query("word/milk").all().await?.len();
+        transcript.lines.push(format!("notes in the index with the word milk: {left}"));
+        transcript.app.tick("purge").await?;
+    }
+    Ok(lines)
+}
+
+/// The subscription that always fails.
+const MIRROR: (&str, &str) = ("activity", "mirror");
 
 /// Panics at the first line that differs.
 pub fn assert_same(expected: &[String], found: &[String], host: &str) {
@@ -113,7 +163,7 @@ impl Transcript<'_> {
 
     async fn post(&mut self, body: &str) -> HarnessResult<()> {
         let response = self.send(Method::POST, "/", body).await?;
-        let link: serde_json::Value = response.json()?;
+        let link: Value = response.json()?;
         let id = link["id"].as_str().unwrap().to_owned();
         let line = self.lines.pop().unwrap();
         self.lines.push(line.replace(&id, "{id}"));
@@ -128,6 +178,29 @@ impl Transcript<'_> {
         let large = format!(r#"{{"url": "https://example.org/{}"}}"#, "x".repeat(4_500_000));
         self.send(Method::POST, "/", &large).await?;
         self.send(Method::DELETE, "/", "").await.map(drop)
+    }
+
+    async fn put_note(&mut self, id: &str, user: &str, text: &str) -> HarnessResult<()> {
+        let note = json!({ "user": user, "text": text }).to_string();
+        self.send(Method::PUT, &format!("/notes/{id}"), &note).await.map(drop)
+    }
+
+    /// Moves the clock of the trial, waits for the machine's, which a deployed app has, and delivers what is due then.
+    async fn wait(&mut self, world: &dyn World, time: Duration) -> HarnessResult<()> {
+        world.advance(time)?;
+        tokio::time::sleep(time).await;
+        self.app.deliver().await
+    }
+
+    /// Adds the dead letters of the mirror, whose order is not defined.
+    async fn dead_activities(&mut self) -> HarnessResult<()> {
+        let dead = self.app.dead_letters(&MIRROR.into()).await?;
+        let text = |body: &Bytes| String::from_utf8_lossy(body).into_owned();
+        let dead = dead.iter().map(|it| format!("dead after {}: {} {}", it.attempts, it.reason, text(&it.body)));
+        let mut dead: Vec<_> = dead.collect();
+        dead.sort();
+        self.lines.extend(dead);
+        Ok(())
     }
 
     async fn invoke(&mut self, payload: &'static str) -> HarnessResult<()> {

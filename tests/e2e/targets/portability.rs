@@ -16,6 +16,13 @@ async fn the_shortener_does_the_same_on_every_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_notes_do_the_same_on_every_host() {
+    let expected = transcript::notes(&Memory, notes::app).await.unwrap();
+    let local = transcript::notes(&Local, notes::app).await.unwrap();
+    transcript::assert_same(&expected, &local, "local");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_chatbot_does_the_same_on_every_host() {
     let expected = chatbot(&Memory).await;
     transcript::assert_same(&expected, &chatbot(&Local).await, "local");
