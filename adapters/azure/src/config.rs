@@ -8,7 +8,7 @@
 //! |---|---|
 //! | table `links` | container `links` of the Cosmos DB database, partition key `/p`, default TTL -1 |
 //! | bucket `pages` | container `pages` of the storage account |
-//! | topic `clicks` | Service Bus topic `clicks`, its subscription `clicks` |
+//! | topic `clicks` | Service Bus topic `clicks`, its subscription `clicks`; `clicks--index` for the subscription `index` |
 //!
 //! A URL names another resource, or the cheaper service: `cosmos://links-prod?account=NAME&database=DB`,
 //! `aztable://links?account=NAME`, `az://pages-prod?account=NAME`, `servicebus://clicks-prod?namespace=NAME`,
@@ -24,6 +24,7 @@
 //! | `AzureWebJobsStorage__accountName` | Functions' own account, by identity |
 //! | `AZURE_COSMOS_CONNECTION_STRING` | the Cosmos DB account |
 //! | `AZURE_COSMOS_ENDPOINT`, `AZURE_COSMOS_KEY` | the same in parts; by identity without a key |
+//! | `AZURE_COSMOS__accountEndpoint` | the endpoint by identity, in the setting that the Functions host reads |
 //! | `AZURE_COSMOS_DATABASE` | the database; `isobar` by default |
 //! | `AZURE_SERVICEBUS_CONNECTION_STRING` | the Service Bus namespace, with a policy's key or a signature |
 //! | `AZURE_SERVICEBUS__fullyQualifiedNamespace` | the same by identity: its host name, in the setting that the Functions host reads |
@@ -41,6 +42,7 @@ mod place;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 use isobar_abstraction::Result;
 use isobar_abstraction::driver::{Environment, check_prefix};

@@ -4,27 +4,35 @@
 //! |---|---|---|
 //! | HTTP | `http-<secret>` | `httpTrigger` for every path and method, anonymous |
 //! | topic `clicks`, on Service Bus | `topic-clicks-<secret>`, `fifo-clicks-<secret>` | `serviceBusTrigger` of the topics `clicks` and, with sessions, `clicks--fifo` |
+//! | its subscription `index` | `topic-clicks--index-<secret>`, `fifo-clicks--index-<secret>` | the same, with the subscription `clicks--index` |
 //! | topic `clicks`, in a Storage Queue | `topic-clicks-<secret>` | `queueTrigger` of the queue `clicks` |
 //! | bucket `pages` | `bucket-pages-<secret>` | `queueTrigger` of the queue `0events-pages`, to which Event Grid sends the container's events |
+//! | its object events `thumbs` | `bucket-pages--thumbs-<secret>` | the same, with the queue `0events6-thumbs-pages` |
+//! | writes of table `links` | `feed-links-<secret>` | `cosmosDBTrigger` of the container, with leases in the container [`LEASES`], retried without an end |
+//! | | `writes-links-<secret>` | `queueTrigger` of the queue `0writes-links`, to which the other function sends the keys |
 //! | schedule `sweep` | `schedule-sweep-<secret>` | `timerTrigger`, in UTC |
 //! | function `stats` | `invoke-stats-<secret>` | `httpTrigger` for `POST /.isobar/functions/stats`, with a function key |
 //!
 //! The names of the functions contain the secret of [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET): treat all
 //! of these files as a secret. Bindings name the app settings that the account was configured by:
 //! `AZURE_SERVICEBUS_CONNECTION_STRING`, or `AZURE_SERVICEBUS__fullyQualifiedNamespace`
-//! by identity; `AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE__queueServiceUri`, or `AzureWebJobsStorage`.
+//! by identity; `AZURE_COSMOS_CONNECTION_STRING`, or `AZURE_COSMOS__accountEndpoint`; `AZURE_STORAGE_CONNECTION_STRING`, `AZURE_STORAGE__queueServiceUri`, or `AzureWebJobsStorage`.
 
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::driver::{CronSchedule, Derived, Location, ResourceKind};
+use isobar_abstraction::driver::{CronSchedule, Derived, ResourceKind};
 use isobar_abstraction::manifest::Manifest;
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, EventQueue, Result};
 use serde_json::{Value, json};
 
 use crate::AzureConfig;
 use crate::config::{FunctionsHost, ISOBAR_TRIGGER_SECRET, Placed, TriggerSecret};
-use crate::host::{Kind, events_of};
+use crate::host::{Kind, check_names, queue_name};
+
+/// The container with the leases of the Cosmos DB triggers, in the database of the tables, with the partition key `/id`. No
+/// table has this name without a URL.
+pub const LEASES: &str = "isobar--leases";
 
 /// How the Functions host passes HTTP requests to the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,8 +74,8 @@ impl FunctionApp {
 
 /// The function app for an app's manifest. `executable` is the handler's path within the package.
 ///
-/// Errors: `Config` without [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET), and for a resource without a
-/// configured account.
+/// Errors: `Config` without [`ISOBAR_TRIGGER_SECRET`](crate::ISOBAR_TRIGGER_SECRET), for a resource without a configured
+/// account, and for triggers that Azure does not have or whose names do not fit.
 pub fn function_app(
     manifest: &Manifest,
     config: &AzureConfig,
@@ -82,14 +90,12 @@ pub fn functions(manifest: &Manifest, config: &AzureConfig) -> Result<Vec<(Strin
     let unset = || Error::config(format!("{ISOBAR_TRIGGER_SECRET} is not set: set it to 32 random a-z and 0-9"));
     let host = config.functions.clone().unwrap_or_default();
     let secret = host.secret.as_ref().ok_or_else(unset)?;
+    check_names(config, manifest)?;
     let builder = Builder { config, host: &host, secret };
     let mut functions = Vec::new();
     functions.extend(manifest.http().then(|| builder.http()));
-    for trigger in manifest.messages() {
-        functions.extend(builder.topic(&trigger.topic)?);
-    }
-    for trigger in manifest.objects() {
-        functions.push(builder.bucket(&trigger.bucket)?);
+    for (queue, _) in manifest.queues() {
+        functions.extend(builder.queue(&queue, &manifest.app)?);
     }
     for schedule in manifest.schedules() {
         let binding = json!({"type": "timerTrigger", "name": "timer", "schedule": ncrontab(&schedule.cron)?});
@@ -107,7 +113,9 @@ fn ncrontab(cron: &str) -> Result<String> {
 }
 
 /// The host.json. `maxDequeueCount` limits the deliveries that isobar cannot count: calls that break off, or that are
-/// unreadable.
+/// unreadable. Without `dateParseHandling`, the Cosmos DB trigger would rewrite a partition key that looks like a time:
+/// <https://github.com/Azure/azure-webjobs-sdk-extensions/pull/923>.
+///
 /// <https://learn.microsoft.com/azure/azure-functions/functions-host-json>
 fn host_json(executable: &str, http: HttpMode) -> Value {
     json!({
@@ -123,6 +131,7 @@ fn host_json(executable: &str, http: HttpMode) -> Value {
             "http": {"routePrefix": ""},
             "queues": {"messageEncoding": "base64", "maxDequeueCount": 5, "maxPollingInterval": "00:00:10"},
             "serviceBus": {"autoCompleteMessages": true},
+            "cosmosDB": {"serializerSettings": {"dateParseHandling": "None"}},
         },
     })
 }
@@ -159,33 +168,59 @@ impl Builder<'_> {
         self.function(Kind::Invoke, name, [vec![trigger], outputs.to_vec()].concat())
     }
 
-    fn topic(&self, name: &str) -> Result<Vec<(String, Value)>> {
-        let at = self.host.location(ResourceKind::Topic, name);
-        let Placed::ServiceBus { topic, subscription, .. } = self.config.place(&at)? else {
-            return Ok(vec![self.function(Kind::Topic, name, vec![self.queue(&at)?])]);
+    /// The functions of a trigger that has a queue.
+    fn queue(&self, queue: &EventQueue, app: &str) -> Result<Vec<(String, Value)>> {
+        let (name, connection) = (queue_name(queue), self.host.connections.storage);
+        let kind = match queue.kind() {
+            ResourceKind::Bucket => Kind::Bucket,
+            ResourceKind::Table => Kind::Writes,
+            _ => Kind::Topic,
         };
-        // As bytes: the host would convert any body to text.
-        let trigger = |topic: &str, ordered: bool| {
-            json!({
-                "type": "serviceBusTrigger", "name": "message", "topicName": topic, "subscriptionName": subscription,
-                "isSessionsEnabled": ordered, "dataType": "binary", "connection": self.host.connections.service_bus,
-            })
+        let functions = match self.config.trigger(queue)? {
+            Placed::ServiceBus { topic, subscription, .. } => {
+                let function = |kind, topic: &str| {
+                    let trigger = self.service_bus(topic, &subscription, kind == Kind::Fifo);
+                    self.function(kind, &name, vec![trigger])
+                };
+                vec![function(Kind::Topic, &topic), function(Kind::Fifo, &Derived::Ordered.of(&topic))]
+            }
+            Placed::Queue { queue, .. } => {
+                let trigger =
+                    json!({"type": "queueTrigger", "name": "message", "queueName": queue, "connection": connection});
+                vec![self.function(kind, &name, vec![trigger])]
+            }
+            _ => Vec::new(),
         };
-        let plain = self.function(Kind::Topic, name, vec![trigger(&topic, false)]);
-        Ok(vec![plain, self.function(Kind::Fifo, name, vec![trigger(&Derived::Ordered.of(&topic), true)])])
+        let feed = (kind == Kind::Writes).then(|| self.feed(queue, app)).transpose()?;
+        Ok(feed.into_iter().chain(functions).collect())
     }
 
-    fn bucket(&self, name: &str) -> Result<(String, Value)> {
-        let bucket = self.host.location(ResourceKind::Bucket, name);
-        let (_, queue) = events_of(self.config, &bucket)?;
-        Ok(self.function(Kind::Bucket, name, vec![self.queue(&queue)?]))
+    /// As bytes: the host would convert any body to text.
+    fn service_bus(&self, topic: &str, subscription: &str, ordered: bool) -> Value {
+        json!({
+            "type": "serviceBusTrigger", "name": "message", "topicName": topic, "subscriptionName": subscription,
+            "isSessionsEnabled": ordered, "dataType": "binary", "connection": self.host.connections.service_bus,
+        })
     }
 
-    fn queue(&self, at: &Location) -> Result<Value> {
-        let Placed::Queue { queue, .. } = self.config.place(at)? else {
-            return Err(Error::config(format!("{at} is not in a Storage Queue: use a URL azqueue://")));
+    /// Without the retry policy, the host would go on after a failed call: see `host/feed.rs`. An identity cannot create
+    /// the container of the leases.
+    ///
+    /// <https://learn.microsoft.com/azure/azure-functions/functions-bindings-cosmosdb-v2-trigger>
+    fn feed(&self, queue: &EventQueue, app: &str) -> Result<(String, Value)> {
+        let Placed::Cosmos { account, container } = self.config.place(&self.config.source_of(queue))? else {
+            return Err(Error::config(format!("{queue}: the table is not in Cosmos DB: use a URL cosmos://")));
         };
-        let connection = self.host.connections.storage;
-        Ok(json!({"type": "queueTrigger", "name": "message", "queueName": queue, "connection": connection}))
+        let trigger = json!({
+            "type": "cosmosDBTrigger", "name": "documents", "connection": self.host.connections.cosmos,
+            "databaseName": account.database, "containerName": container, "startFromBeginning": false,
+            "leaseContainerName": LEASES, "leaseContainerPrefix": format!("{app}--"),
+        });
+        let (name, mut function) = self.function(Kind::Feed, queue.source(), vec![trigger]);
+        function["retry"] = json!({
+            "strategy": "exponentialBackoff", "maxRetryCount": -1, "minimumInterval": "00:00:01",
+            "maximumInterval": "00:01:00",
+        });
+        Ok((name, function))
     }
 }

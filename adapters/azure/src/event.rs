@@ -12,7 +12,7 @@ mod value;
 pub(crate) use http::{output, request};
 pub(crate) use object::changes;
 pub(crate) use timer::due;
-pub(crate) use value::{bytes, number, object, text};
+pub(crate) use value::{bytes, items, number, object, text};
 
 use isobar_abstraction::driver::host::Fields;
 use isobar_abstraction::{Error, Result};

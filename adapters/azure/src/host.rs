@@ -27,6 +27,7 @@
 
 mod answer;
 mod called;
+mod feed;
 mod http;
 mod invoke;
 mod message;
@@ -53,9 +54,8 @@ use crate::config::FunctionsHost;
 use crate::profile::PROFILE;
 use called::Called;
 
-pub(crate) use called::Kind;
+pub(crate) use called::{Kind, queue_name};
 pub(crate) use names::check_names;
-pub(crate) use object::events_of;
 pub(crate) use server::run;
 
 /// Time reserved before the function's timeout to settle a message and reply. At the timeout the host kills the
@@ -112,8 +112,9 @@ impl CustomHandler {
         let timeout = self.settings.timeout().saturating_sub(MARGIN).saturating_sub(self.hold_time(kind));
         let cx = self.context(&parts.headers, timeout).with_function(kind.plain(name));
         match kind {
-            Kind::Topic | Kind::Fifo => self.message(kind, name, &body, cx).await,
+            Kind::Topic | Kind::Fifo | Kind::Writes => self.message(kind, name, &body, cx).await,
             Kind::Bucket => self.object(name, &body, cx).await,
+            Kind::Feed => self.feed(name, &body, cx).await,
             Kind::Schedule => self.tick(name, &body, cx).await,
             Kind::Invoke => self.invoke(name, &body, cx).await,
             Kind::Http => self.json_http(&body, &parts).await,

@@ -12,7 +12,7 @@ use isobar_abstraction::{Error, Result};
 use crate::State;
 use crate::config::Placed;
 
-pub(crate) use cosmos::Sessions;
+pub(crate) use cosmos::{Sessions, written_key};
 
 /// Opens a table. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, sessions: &Sessions, at: &Location) -> Result<Arc<dyn KeyValue>> {

@@ -155,8 +155,11 @@ impl CosmosAccount {
             let access = Access::Key(Secret::of_base64(COSMOS, parts.required("AccountKey")?)?);
             return Ok(Some(Self { endpoint, database, access }));
         }
-        let Some(endpoint) = environment.var("AZURE_COSMOS_ENDPOINT") else { return Ok(None) };
-        let endpoint = check_endpoint("AZURE_COSMOS_ENDPOINT", endpoint)?;
+        // The Functions host reads the second, so that one setting is enough for both.
+        let names = ["AZURE_COSMOS_ENDPOINT", "AZURE_COSMOS__accountEndpoint"];
+        let variable = names.into_iter().find_map(|name| environment.var(name).map(|endpoint| (name, endpoint)));
+        let Some((name, endpoint)) = variable else { return Ok(None) };
+        let endpoint = check_endpoint(name, endpoint)?;
         let key = environment.var("AZURE_COSMOS_KEY").map(|key| Secret::of_base64("AZURE_COSMOS_KEY", key));
         let access = key.transpose()?.map_or(Access::Identity, Access::Key);
         Ok(Some(Self { endpoint, database, access }))

@@ -43,11 +43,12 @@ pub(crate) struct FunctionsHost {
 pub(crate) struct Connections {
     pub(crate) storage: &'static str,
     pub(crate) service_bus: &'static str,
+    pub(crate) cosmos: &'static str,
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { storage: "AzureWebJobsStorage", service_bus: "AZURE_SERVICEBUS" }
+        Self { storage: "AzureWebJobsStorage", service_bus: "AZURE_SERVICEBUS", cosmos: "AZURE_COSMOS" }
     }
 }
 
@@ -63,6 +64,9 @@ impl Connections {
         }
         if environment.var("AZURE_SERVICEBUS_CONNECTION_STRING").is_some() {
             connections.service_bus = "AZURE_SERVICEBUS_CONNECTION_STRING";
+        }
+        if environment.var("AZURE_COSMOS_CONNECTION_STRING").is_some() {
+            connections.cosmos = "AZURE_COSMOS_CONNECTION_STRING";
         }
         connections
     }
@@ -138,7 +142,7 @@ impl fmt::Debug for TriggerSecret {
 }
 
 impl TriggerSecret {
-    /// The allowed lengths: a name of a function has 128 characters, of which kind and logical name need 50.
+    /// The allowed lengths: a name of a function has 128 characters, of which kind and logical names need at most 90.
     pub(crate) const SIZES: std::ops::RangeInclusive<usize> = 32..=64;
 
     /// The secret in `variable`. Errors: `Config`, without the text.

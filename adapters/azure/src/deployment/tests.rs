@@ -23,7 +23,15 @@ fn each_trigger_has_its_function() {
     assert_eq!(trigger(&functions, "bucket-pages")["queueName"], "0events-pages");
     assert_eq!(trigger(&functions, "schedule-sweep")["schedule"], "0 0 3 * * *");
     assert_eq!(trigger(&functions, "invoke-echo")["authLevel"], "function");
-    assert_eq!(functions.len(), 8);
+    let (plain, ordered) = (trigger(&functions, "topic-orders--index"), trigger(&functions, "fifo-orders--index"));
+    assert_eq!((&plain["topicName"], &plain["subscriptionName"]), (&json!("orders"), &json!("orders--index")));
+    assert_eq!(
+        (&ordered["topicName"], &ordered["subscriptionName"]),
+        (&json!("orders--fifo"), &json!("orders--index"))
+    );
+    assert_eq!(trigger(&functions, "bucket-pages--thumbs")["queueName"], "0events6-thumbs-pages");
+    assert_eq!(trigger(&functions, "writes-links")["queueName"], "0writes-links");
+    assert_eq!(functions.len(), 13);
     // The host's pattern of names: `Utility.IsValidFunctionName`.
     assert!(functions.iter().all(|(name, _)| name.len() <= 128 && name.starts_with(char::is_alphabetic)));
 }
@@ -36,7 +44,22 @@ fn a_queue_topic_has_a_queue_trigger_of_the_configured_queue() {
     assert_eq!((&queue["type"], &queue["queueName"]), (&json!("queueTrigger"), &json!("clicks-prod")));
     assert_eq!((&queue["direction"], &queue["connection"]), (&json!("in"), &json!("AZURE_STORAGE_CONNECTION_STRING")));
     assert_eq!(trigger(&functions, "bucket-pages")["queueName"], "0events-web");
-    assert_eq!(functions.len(), 7, "queues have no order, so no second topic");
+    assert_eq!(functions.len(), 12, "queues have no order, so no second topic");
+}
+
+/// Without the retry policy, the host would acknowledge a feed whose keys were not stored.
+#[test]
+fn the_function_of_a_feed_is_retried_without_an_end() {
+    let functions = functions_of(&[("ISOBAR_TABLE_LINKS", "cosmos://links-prod?database=shop")]);
+    let binding = json!({
+        "type": "cosmosDBTrigger", "direction": "in", "name": "documents", "connection": "AZURE_COSMOS_CONNECTION_STRING",
+        "databaseName": "shop", "containerName": "links-prod", "startFromBeginning": false,
+        "leaseContainerName": "isobar--leases", "leaseContainerPrefix": "shop--",
+    });
+    assert_eq!(*trigger(&functions, "feed-links"), binding);
+    let function = functions.iter().find(|(name, _)| name.starts_with("feed-")).unwrap();
+    assert_eq!(function.1["retry"]["maxRetryCount"], -1);
+    assert_eq!(trigger(&functions, "writes-links")["queueName"], "0writes-links-prod");
 }
 
 #[test]
@@ -69,6 +92,8 @@ fn missing_configuration_is_named() {
     let elsewhere = config(&[("ISOBAR_TOPIC_CLICKS", "sns://clicks")]);
     let error = functions(host.manifest(), &elsewhere).unwrap_err();
     assert!(error.message().contains("not `sns://`"), "{error}");
+    let elsewhere = config(&[("ISOBAR_TABLE_LINKS", "aztable://links")]);
+    assert!(functions(host.manifest(), &elsewhere).unwrap_err().message().contains("cosmos://links"));
 }
 
 #[test]

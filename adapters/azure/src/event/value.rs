@@ -76,6 +76,16 @@ pub(crate) fn object(value: &RawValue) -> Option<Map<String, Value>> {
     }
 }
 
+/// The items of an array. They are not parsed further, so that one of them cannot make the others unreadable.
+pub(crate) fn items(value: &RawValue) -> Option<Vec<Box<RawValue>>> {
+    let mut text = Cow::Borrowed(value.get());
+    for _ in 0..MOST {
+        let Some(inner) = inner(&text) else { break };
+        text = Cow::Owned(inner);
+    }
+    serde_json::from_str(&text).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +128,20 @@ mod tests {
         }
         for json in ["-1", "1.5", "true", "[]", r#""x""#, r#""99999999999999999999""#, "1e3"] {
             assert_eq!(number(&raw(json)), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn an_array_is_unwrapped_twice_and_its_items_are_not_parsed() {
+        let deep = format!("[1, {}1{}]", "[".repeat(100_000), "]".repeat(100_000));
+        let mut json = deep;
+        for wrapped in 0..4 {
+            let found = items(&raw(&json)).map(|items| items.len());
+            assert_eq!(found, (wrapped <= 2).then_some(2), "{wrapped}");
+            json = Value::String(json).to_string();
+        }
+        for json in ["{}", "7", "null", r#""""#, r#""[1""#] {
+            assert!(items(&raw(json)).is_none(), "{json}");
         }
     }
 

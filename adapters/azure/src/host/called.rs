@@ -1,11 +1,13 @@
-//! The names of functions: `<kind>-<name>-<secret>`, and which calls are valid.
+//! The names of functions: `<kind>-<name>-<secret>`, with `<source>--<name>` for a trigger with a name, and which calls are
+//! valid.
 
 use std::borrow::Cow;
 
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri};
-use isobar_abstraction::Body;
+use isobar_abstraction::driver::{ResourceKind, RetryPolicy};
 use isobar_abstraction::manifest::Manifest;
+use isobar_abstraction::{Body, EventQueue};
 
 use crate::config::{FunctionsHost, TriggerSecret};
 
@@ -18,6 +20,10 @@ pub(crate) enum Kind {
     Fifo,
     /// Events of a bucket.
     Bucket,
+    /// The feed of a table, from Cosmos DB.
+    Feed,
+    /// The writes of a table, from their queue.
+    Writes,
     /// A schedule.
     Schedule,
     /// A direct call.
@@ -27,13 +33,16 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const NAMED: [Self; 5] = [Self::Topic, Self::Fifo, Self::Bucket, Self::Schedule, Self::Invoke];
+    const NAMED: [Self; 7] =
+        [Self::Topic, Self::Fifo, Self::Bucket, Self::Feed, Self::Writes, Self::Schedule, Self::Invoke];
 
     fn word(self) -> &'static str {
         match self {
             Self::Topic => "topic",
             Self::Fifo => "fifo",
             Self::Bucket => "bucket",
+            Self::Feed => "feed",
+            Self::Writes => "writes",
             Self::Schedule => "schedule",
             Self::Invoke => "invoke",
             Self::Http => "http",
@@ -62,26 +71,49 @@ impl Kind {
         Self::NAMED.into_iter().find(|kind| kind.word() == word).map(|kind| (kind, name))
     }
 
+    /// The queue of the trigger of this function, and its retry policy; `None` where the app has none of this name.
+    pub(super) fn queue(self, name: &str, manifest: &Manifest) -> Option<(EventQueue, RetryPolicy)> {
+        let source = match self {
+            Self::Topic | Self::Fifo => ResourceKind::Topic,
+            Self::Bucket => ResourceKind::Bucket,
+            Self::Feed | Self::Writes => ResourceKind::Table,
+            Self::Schedule | Self::Invoke | Self::Http => return None,
+        };
+        manifest.queues().find(|(queue, _)| queue.kind() == source && queue_name(queue) == name)
+    }
+
     /// Whether the app has this function.
     fn is_of(self, name: &str, manifest: &Manifest) -> bool {
         match self {
-            Self::Topic | Self::Fifo => manifest.messages().any(|trigger| trigger.topic == name),
-            Self::Bucket => manifest.objects().any(|trigger| trigger.bucket == name),
             Self::Schedule => manifest.schedules().any(|schedule| schedule.name == name),
             Self::Invoke => manifest.functions().any(|function| function == name),
             Self::Http => manifest.http(),
+            _ => self.queue(name, manifest).is_some(),
         }
     }
 }
 
+/// The part of a function's name for the queue of a trigger: `clicks`, or `clicks--index` for one with a name.
+pub(crate) fn queue_name(queue: &EventQueue) -> String {
+    queue.physical(queue.source())
+}
+
 /// The functions of an app, without secrets.
 pub(super) fn names(manifest: &Manifest) -> Vec<String> {
-    let topics = manifest.messages().map(|trigger| Kind::Topic.plain(&trigger.topic));
-    let buckets = manifest.objects().map(|trigger| Kind::Bucket.plain(&trigger.bucket));
+    let of_queue = |queue: &EventQueue| {
+        let kinds: &[Kind] = match queue.kind() {
+            ResourceKind::Bucket => &[Kind::Bucket],
+            ResourceKind::Table => &[Kind::Feed, Kind::Writes],
+            _ => &[Kind::Topic],
+        };
+        let name = queue_name(queue);
+        kinds.iter().map(move |kind| kind.plain(&name)).collect::<Vec<_>>()
+    };
+    let queues = manifest.queues().flat_map(|(queue, _)| of_queue(&queue));
     let schedules = manifest.schedules().map(|schedule| Kind::Schedule.plain(&schedule.name));
     let invokes = manifest.functions().map(|function| Kind::Invoke.plain(function));
     let http = manifest.http().then(|| Kind::Http.plain(""));
-    http.into_iter().chain(topics).chain(buckets).chain(schedules).chain(invokes).collect()
+    http.into_iter().chain(queues).chain(schedules).chain(invokes).collect()
 }
 
 /// Replaces a secret in a path. A path that only loses the secret could match another route of the app.

@@ -1,13 +1,13 @@
-//! Messages of a topic: from Service Bus, or from a Storage Queue.
+//! Messages of a topic, from Service Bus or from a Storage Queue; and the writes of a table, from their queue.
 
 use std::time::Duration;
 
 use crate::profile::PROFILE;
 use futures_util::future::{Either, select};
 use http::Response;
+use isobar_abstraction::driver::RetryPolicy;
 use isobar_abstraction::driver::host::deliver;
-use isobar_abstraction::driver::{Location, ResourceKind, RetryPolicy};
-use isobar_abstraction::{Body, Context, Error, ErrorKind, Event, Outcome, Result, clock};
+use isobar_abstraction::{Body, Context, Error, ErrorKind, EventQueue, Outcome, Result, clock};
 
 use super::{CustomHandler, Kind, answer};
 use crate::config::Placed;
@@ -21,10 +21,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(4);
 impl CustomHandler {
     /// Handles a message. An unreadable message is treated as one that the app rejects.
     pub(super) async fn message(&self, kind: Kind, name: &str, body: &[u8], cx: Context) -> Result<Response<Body>> {
-        let trigger = self.app.manifest.messages().find(|trigger| trigger.topic == name);
-        let trigger = trigger.ok_or_else(|| self.unknown(&kind.plain(name)))?;
-        let at = self.settings.location(ResourceKind::Topic, name);
-        let placed = self.state.config.place(&at)?;
+        let (trigger, placed) = self.queue(kind, name)?;
         let payload = Payload::read(body)?;
         payload.check_single()?;
         let properties = payload.properties();
@@ -35,15 +32,20 @@ impl CustomHandler {
             return Ok(answer::done());
         }
         let (arrived, unreadable) = self.opened(&payload, properties)?;
-        let outcome = match unreadable {
-            Some(outcome) => outcome,
-            None => {
-                let (topic, subscription) = (name.to_owned(), trigger.subscription.clone());
-                let event = Event::Message { topic, subscription, message: arrived.message.clone() };
-                deliver(self.app.function.as_ref(), event, cx.clone()).await
-            }
+        let cx = cx.with_attempt(arrived.message.attempt);
+        let outcome = match (unreadable, trigger.0.event(arrived.message.clone())) {
+            (Some(rejected), _) => rejected,
+            (None, Ok(event)) => deliver(self.app.function.as_ref(), event, cx.clone()).await,
+            (None, Err(error)) => Outcome::reject(format!("the message cannot be read: {}", error.message())),
         };
-        self.settled(kind, &at, &arrived, outcome, trigger.retry, &cx).await
+        self.settled(kind, &placed, &arrived, outcome, trigger, &cx).await
+    }
+
+    /// The queue of the trigger of a function, with its retry policy, and its place.
+    pub(super) fn queue(&self, kind: Kind, name: &str) -> Result<((EventQueue, RetryPolicy), Placed)> {
+        let trigger = kind.queue(name, &self.app.manifest).ok_or_else(|| self.unknown(&kind.plain(name)))?;
+        let placed = self.state.config.trigger(&trigger.0)?;
+        Ok((trigger, placed))
     }
 
     /// A message, and the outcome if it is unreadable, which no retry changes.
@@ -72,10 +74,10 @@ impl CustomHandler {
     pub(super) async fn settled(
         &self,
         kind: Kind,
-        at: &Location,
+        placed: &Placed,
         arrived: &Arrived,
         outcome: Outcome,
-        retry: RetryPolicy,
+        (queue, retry): (EventQueue, RetryPolicy),
         cx: &Context,
     ) -> Result<Response<Body>> {
         if outcome == Outcome::Ack {
@@ -85,13 +87,18 @@ impl CustomHandler {
         let (ordered, limits) = (kind == Kind::Fifo, &PROFILE.limits);
         let longest = if ordered { limits.ordered_retry_after } else { limits.retry_after };
         let settlement = retry.settle(attempt, outcome, longest);
-        let settling = carry_out(&self.state, at, arrived, settlement, attempt, ordered);
+        let settling = carry_out(&self.state, placed, arrived, settlement, attempt, ordered);
         let timeout = SETTLE_TIMEOUT + self.hold_time(kind);
         let late = self.state.clock.sleep(cx.remaining().unwrap_or_default().saturating_add(timeout));
         match select(std::pin::pin!(settling), late).await {
-            Either::Left((Settled::Done, _)) => Ok(answer::done()),
-            _ => Err(again("the message is not settled; the platform delivers it again")),
+            Either::Left((Ok(Settled::Done), _)) => return Ok(answer::done()),
+            Either::Left((Err(error), _)) => {
+                let id = arrived.message.id.as_str();
+                tracing::error!(%queue, id, attempt, ?error, "a message cannot be settled; the platform delivers it again");
+            }
+            _ => {}
         }
+        Err(again("the message is not settled; the platform delivers it again"))
     }
 }
 

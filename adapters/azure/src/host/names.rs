@@ -2,76 +2,91 @@
 
 use std::collections::BTreeMap;
 
-use isobar_abstraction::driver::{Location, POISON, ResourceKind};
+use isobar_abstraction::driver::{POISON, ResourceKind};
 use isobar_abstraction::manifest::Manifest;
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, EventQueue, Result};
 
-use super::object::events_of;
+use super::called;
 use crate::AzureConfig;
 use crate::config::Placed;
 
-/// The longest name of a subscription, and of a queue of Azure Storage.
+/// The longest name of a subscription, of a queue of Azure Storage, and of a function.
 ///
 /// <https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules>
 const SUBSCRIPTION: usize = 50;
 const QUEUE: usize = 63;
+const FUNCTION: usize = 128;
 
-/// Checks that the names that the triggers need fit into the limits of their services. Errors: `Config`.
+/// Checks that the triggers have queues on Azure, each with a name of its own that fits into the limits of its service.
+/// Errors: `Config`.
 pub(crate) fn check_names(config: &AzureConfig, manifest: &Manifest) -> Result<()> {
-    let host = config.functions.clone().unwrap_or_default();
-    let mut queues = BTreeMap::new();
-    for trigger in manifest.messages() {
-        let topic = host.location(ResourceKind::Topic, &trigger.topic);
-        check_topic(config, &topic)?;
-        if let Ok(Placed::Queue { queue, .. }) = config.place(&topic) {
-            queues.insert(queue, topic);
+    let mut places = BTreeMap::new();
+    for (queue, _) in manifest.queues() {
+        // A topic or a bucket of another provider has no events here.
+        if queue.kind() != ResourceKind::Table && config.place(&config.source_of(&queue)).is_err() {
+            continue;
+        }
+        let place = check_queue(&queue, config.trigger(&queue)?)?;
+        if let Some(other) = places.insert(place, queue.clone()) {
+            return Err(Error::config(format!(
+                "{other} and {queue} have one queue on Azure, or one queue for dead letters: give one of them a URL with another \
+                 name, or another `subscription=`"
+            )));
         }
     }
-    for trigger in manifest.objects() {
-        let bucket = host.location(ResourceKind::Bucket, &trigger.bucket);
-        // A bucket of another provider has no events here.
-        if config.place(&bucket).is_ok() {
-            let (_, queue) = events_of(config, &bucket)?;
-            check_queue(&bucket, queue.physical_name())?;
-            queues.insert(queue.physical_name().to_owned(), bucket);
-        }
-    }
-    check_poison(&queues)
+    check_poison(&places)?;
+    check_functions(config, manifest)
 }
 
 /// Checks that no queue has the name of another queue's dead letters. Errors: `Config`.
-fn check_poison(queues: &BTreeMap<String, Location>) -> Result<()> {
-    let pair = queues.iter().find_map(|(queue, of)| Some((queue, of, queues.get(&format!("{queue}{POISON}"))?)));
-    let Some((queue, of, other)) = pair else { return Ok(()) };
-    let advice = "give one of them a URL with another name";
-    Err(Error::config(format!(
-        "the dead letters of {of} are in the queue `{queue}{POISON}`, which is the queue of {other}: {advice}"
-    )))
+fn check_poison(places: &BTreeMap<(String, String), EventQueue>) -> Result<()> {
+    for ((service, name), queue) in places {
+        let poison = format!("{name}{POISON}");
+        if let Some(other) = places.get(&(service.clone(), poison.clone())) {
+            return Err(Error::config(format!(
+                "the dead letters of {queue} are in the queue `{poison}`, which is the queue of {other}: give one of them a URL with \
+                 another name"
+            )));
+        }
+    }
+    Ok(())
 }
 
-fn check_topic(config: &AzureConfig, at: &Location) -> Result<()> {
-    match config.place(at) {
-        Ok(Placed::ServiceBus { subscription, .. }) if subscription.len() > SUBSCRIPTION => {
+/// Checks the length of a queue's name. Returns the endpoint of its service, and its name there.
+fn check_queue(queue: &EventQueue, placed: Placed) -> Result<(String, String)> {
+    match placed {
+        Placed::ServiceBus { subscription, .. } if subscription.len() > SUBSCRIPTION => Err(Error::config(format!(
+            "{queue} has the subscription `{subscription}`, of {} characters; Service Bus allows at most {SUBSCRIPTION}: give the \
+             topic a URL with a shorter `subscription=`, or use shorter names or a shorter ISOBAR_PREFIX",
+            subscription.len()
+        ))),
+        // The queue of the dead letters has the name of the subscription, and is one for all topics of the namespace.
+        Placed::ServiceBus { namespace, subscription, .. } => {
+            Ok((namespace.endpoint, subscription.to_ascii_lowercase()))
+        }
+        Placed::Queue { account, queue: name } => {
+            let poison = format!("{name}{POISON}");
+            if poison.len() <= QUEUE {
+                return Ok((account.queue, name));
+            }
             Err(Error::config(format!(
-                "{at} has the subscription `{subscription}`, of {} characters; Service Bus allows at most {SUBSCRIPTION}: \
-                 give the topic a URL with a shorter `subscription=`, or use a shorter ISOBAR_PREFIX",
-                subscription.len()
+                "{queue} needs the queue `{poison}`, of {} characters, for dead letters; a name has at most {QUEUE}: give it a URL with \
+                 a shorter name, or use shorter names or a shorter ISOBAR_PREFIX",
+                poison.len()
             )))
         }
-        Ok(Placed::Queue { queue, .. }) => check_queue(at, &queue),
-        _ => Ok(()),
+        _ => Err(Error::config(format!("{queue} has no queue on Azure"))),
     }
 }
 
-fn check_queue(at: &Location, queue: &str) -> Result<()> {
-    let poison = format!("{queue}{POISON}");
-    if poison.len() <= QUEUE {
-        return Ok(());
-    }
-    let advice = "give it a URL with a shorter name, or use a shorter ISOBAR_PREFIX";
+/// Checks the lengths of the names of functions. Errors: `Config`, without the secret.
+fn check_functions(config: &AzureConfig, manifest: &Manifest) -> Result<()> {
+    let Some(secret) = config.functions.as_ref().and_then(|host| host.secret.as_ref()) else { return Ok(()) };
+    let size = |name: &String| name.len() + 1 + secret.reveal().len();
+    let Some(name) = called::names(manifest).into_iter().find(|name| size(name) > FUNCTION) else { return Ok(()) };
     Err(Error::config(format!(
-        "{at} needs the queue `{poison}`, of {} characters, for dead letters; a name has at most {QUEUE}: {advice}",
-        poison.len()
+        "the function `{name}-<secret>` has {} characters; a name has at most {FUNCTION}: use a secret of 32 characters",
+        size(&name)
     )))
 }
 
@@ -98,6 +113,36 @@ mod tests {
             let checked = check_names(&config(&vars), &manifest);
             assert_eq!(checked.is_ok(), fits, "{other}: {checked:?}");
         }
+    }
+
+    #[test]
+    fn two_triggers_with_one_queue_are_rejected_at_start() {
+        let policy = RetryPolicy::default;
+        let clicks = Trigger::Message(MessageTrigger::new("clicks", policy()));
+        let index = Trigger::Message(MessageTrigger::new("clicks", policy()).with_subscription("index"));
+        let orders = Trigger::Message(MessageTrigger::new("orders", policy()));
+        let thumbs = Trigger::Object(ObjectTrigger::new("pages", policy()).with_name("thumbs"));
+        let pages = Trigger::Object(ObjectTrigger::new("pages", policy()));
+        let manifest = Manifest::new("shop").with_triggers([clicks, index, orders, thumbs, pages]);
+        check_names(&config(&[]), &manifest).unwrap();
+        for url in ["servicebus://orders?subscription=Clicks", "servicebus://clicks", "azqueue://0events6-thumbs-pages"]
+        {
+            let error = check_names(&config(&[("ISOBAR_TOPIC_ORDERS", url)]), &manifest).unwrap_err();
+            assert!(error.message().contains("topic `orders`"), "{error}");
+        }
+        let error = check_names(&config(&[("ISOBAR_TOPIC_CLICKS", "azqueue://clicks")]), &manifest).unwrap_err();
+        assert!(error.message().contains("only the subscription `default`"), "{error}");
+    }
+
+    #[test]
+    fn the_name_of_a_function_fits_with_the_shortest_secret() {
+        let (policy, long) = (RetryPolicy::default(), "a".repeat(40));
+        let events = Trigger::Object(ObjectTrigger::new(&long, policy).with_name(&long));
+        let manifest = Manifest::new("shop").with_triggers([events]);
+        check_functions(&config(&[]), &manifest).unwrap();
+        let secret = "s".repeat(64);
+        let error = check_functions(&config(&[(crate::ISOBAR_TRIGGER_SECRET, &secret)]), &manifest).unwrap_err();
+        assert!(error.message().contains("of 32 characters") && !error.message().contains(&secret), "{error}");
     }
 
     #[test]

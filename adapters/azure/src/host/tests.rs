@@ -1,5 +1,6 @@
 //! An app with every kind of trigger, whose handlers do what the message names; and its calls.
 
+mod feed;
 mod forged;
 mod http;
 mod triggers;
@@ -13,7 +14,7 @@ use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::driver::Environment;
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::manifest::Manifest;
-use isobar_abstraction::{App, BoxError, Cloud, ErrorKind, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{App, BoxError, Cloud, ErrorKind, ObjectEvent, Outcome, Tick, WriteEvent};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -25,6 +26,7 @@ pub(crate) const SECRET: &str = "k3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3";
 /// An unreachable storage account and Service Bus namespace.
 const STORAGE: &str = "DefaultEndpointsProtocol=http;AccountName=acc;AccountKey=aHVzaA==;\
     BlobEndpoint=http://127.0.0.1:1/acc;QueueEndpoint=http://127.0.0.1:1/acc;TableEndpoint=http://127.0.0.1:1/acc";
+const COSMOS: &str = "AccountEndpoint=http://127.0.0.1:1;AccountKey=aHVzaA==";
 const SERVICE_BUS: &str =
     "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=all;SharedAccessKey=aHVzaA==;UseDevelopmentEmulator=true";
 
@@ -37,6 +39,7 @@ pub(crate) struct Host {
 pub(crate) fn config(vars: &[(&str, &str)]) -> AzureConfig {
     let environment = Environment::default()
         .with_var("AZURE_STORAGE_CONNECTION_STRING", STORAGE)
+        .with_var("AZURE_COSMOS_CONNECTION_STRING", COSMOS)
         .with_var("AZURE_SERVICEBUS_CONNECTION_STRING", SERVICE_BUS)
         .with_var(ISOBAR_TRIGGER_SECRET, SECRET);
     let environment = vars.iter().fold(environment, |all, (name, value)| all.with_var(*name, *value));
@@ -97,6 +100,7 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
         move |what: String| seen.lock().push(what)
     };
     let (clicks, pages, sweep, web) = (note(), note(), note(), note());
+    let (orders, thumbs, links) = (note(), note(), note());
     let root = web.clone();
     App::new("shop")
         .http(
@@ -119,6 +123,18 @@ fn shop(cloud: &Cloud, seen: &Arc<Mutex<Vec<String>>>) -> App {
         .on_object(&cloud.bucket("pages"), move |event: ObjectEvent, cx| {
             pages(format!("{} {:?}, attempt {}", event.key, event.change, cx.attempt()));
             outcome(event.key)
+        })
+        .on_message(cloud.topic::<Bytes>("orders").subscription("index"), move |message: Message<Bytes>, _| {
+            orders(format!("{} in the index", String::from_utf8_lossy(&message.body)));
+            async { Outcome::Ack }
+        })
+        .on_object(cloud.bucket("pages").events("thumbs").with_suffix(".jpg"), move |event: ObjectEvent, _| {
+            thumbs(format!("thumb of {}", event.key));
+            async { Outcome::Ack }
+        })
+        .on_write(&cloud.table::<String>("links"), move |event: WriteEvent, cx| {
+            links(format!("{}, attempt {}", event.key, cx.attempt()));
+            outcome(event.key.partition)
         })
         .on_schedule("sweep", "0 3 * * *", move |tick: Tick, cx| {
             let due = isobar_abstraction::clock::to_rfc3339(tick.due);

@@ -32,6 +32,7 @@ use crate::config::CosmosAccount;
 use request::Container;
 
 pub(crate) use session::Sessions;
+pub(crate) use stored::written_key;
 
 /// Attempts of an operation that other writes, or moved partitions, prevent.
 const TRIES: u32 = 10;

@@ -4,6 +4,7 @@ mod outgoing;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -158,9 +159,12 @@ fn held_back(kind: ErrorKind) -> Error {
 impl PubSub for ServiceBusPubSub {
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
         let now = self.state.clock.now();
+        let dues: Vec<_> = messages.iter().map(|raw| raw.due).collect();
         let messages: Vec<_> = messages.into_iter().map(|raw| identified(raw, now)).collect();
-        let entry = |message| Entry::new(message, Sending::default(), &Extra::default());
-        let entries: Result<Vec<_>> = messages.iter().map(entry).collect();
+        let entry = |(message, due): (_, &Option<SystemTime>)| {
+            Entry::new(message, Sending::default(), &Extra { not_before: *due, ..Extra::default() })
+        };
+        let entries: Result<Vec<_>> = messages.iter().zip(&dues).map(entry).collect();
         let entries = match entries {
             Ok(entries) => entries,
             Err(error) => return messages.iter().map(|_| Err(error.clone())).collect(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use isobar_abstraction::clock::later;
 use isobar_abstraction::driver::pub_sub::DeadLetterDetails;
-use isobar_abstraction::driver::{Derived, Location, POISON, Settlement};
+use isobar_abstraction::driver::{Derived, POISON, Settlement};
 use isobar_abstraction::{Error, Result};
 
 use super::service_bus::{Entry, Extra, send_one};
@@ -29,32 +29,25 @@ pub(crate) enum Settled {
     Again,
 }
 
-/// Carries out the settlement of a trigger's [`RetryPolicy`](isobar_abstraction::driver::RetryPolicy) for a message. `at`
-/// is its topic; `ordered` means that its subscription has sessions.
+/// Carries out the settlement of a trigger's [`RetryPolicy`](isobar_abstraction::driver::RetryPolicy) for a message. `placed`
+/// is the place of the trigger's queue; `ordered` means that its subscription has sessions.
 ///
-/// A failure is logged, and the platform delivers the message again: nothing is dropped.
+/// After an error the platform must deliver the message again: nothing is dropped.
 pub(crate) async fn carry_out(
     state: &Arc<State>,
-    at: &Location,
+    placed: &Placed,
     arrived: &Arrived,
     settlement: Settlement,
     attempt: u32,
     ordered: bool,
-) -> Settled {
-    let result = match settlement {
-        Settlement::Done => return Settled::Done,
-        Settlement::Retry(wait) if ordered => return hold(state, wait).await,
-        Settlement::Retry(wait) => send_copy(state, at, arrived, wait, attempt).await,
-        Settlement::DeadLetter(reason) => send_dead_letter(state, at, arrived, &reason, attempt).await,
-    };
-    match result {
-        Ok(()) => Settled::Done,
-        Err(error) => {
-            let id = arrived.message.id.as_str();
-            tracing::error!(%at, id, attempt, ?error, "a message cannot be settled; the platform delivers it again");
-            Settled::Again
-        }
+) -> Result<Settled> {
+    match settlement {
+        Settlement::Done => {}
+        Settlement::Retry(wait) if ordered => return Ok(hold(state, wait).await),
+        Settlement::Retry(wait) => send_copy(state, placed, arrived, wait, attempt).await?,
+        Settlement::DeadLetter(reason) => send_dead_letter(state, placed, arrived, &reason, attempt).await?,
     }
+    Ok(Settled::Done)
 }
 
 /// Holds the response back for the wait, which is at most the profile's `ordered_retry_after`.
@@ -64,48 +57,54 @@ async fn hold(state: &Arc<State>, wait: Duration) -> Settled {
 }
 
 /// Sends a copy that is delivered after `wait`.
-async fn send_copy(state: &Arc<State>, at: &Location, arrived: &Arrived, wait: Duration, attempt: u32) -> Result<()> {
+async fn send_copy(state: &Arc<State>, placed: &Placed, arrived: &Arrived, wait: Duration, attempt: u32) -> Result<()> {
     let sending = Sending { attempts: attempt, details: None };
-    match state.config.place(at)? {
+    match placed {
         Placed::ServiceBus { namespace, topic, subscription } => {
             let extra = Extra {
-                only_for: Some(&subscription),
+                only_for: Some(subscription),
                 id_suffix: Some(format!("~{attempt}")),
                 not_before: Some(later(state.clock.now(), wait)),
                 ..Extra::default()
             };
             let entry = Entry::new(&arrived.message, sending, &extra)?;
-            send_one(state, &namespace, &topic, &entry).await
+            send_one(state, namespace, topic, &entry).await
         }
         Placed::Queue { account, queue } => {
             let text = text(&envelope::write(&arrived.message, sending)?);
             // A message of another sender may be too large with an envelope: then the platform counts the attempts.
-            send(state, &account, &queue, &text, Some(wait)).await
+            send(state, account, queue, &text, Some(wait)).await
         }
-        _ => Err(no_topic(at)),
+        _ => Err(no_queue()),
     }
 }
 
 /// Sends a message to the dead letters, with its reason.
 async fn send_dead_letter(
     state: &Arc<State>,
-    at: &Location,
+    placed: &Placed,
     arrived: &Arrived,
     reason: &str,
     attempt: u32,
 ) -> Result<()> {
     let now = state.clock.now();
     let details = |source: &str| Some(DeadLetterDetails::new(attempt, reason, now, source));
-    match state.config.place(at)? {
+    match placed {
         Placed::ServiceBus { namespace, topic, subscription } => {
             let sending = Sending { attempts: 0, details: details(&format!("{topic}/{subscription}")) };
-            let extra = Extra { id_suffix: Some("~dead".to_owned()), unordered: true, ..Extra::default() };
+            // With its subscription, so that a redrive to the topic reaches no other.
+            let extra = Extra {
+                only_for: Some(subscription),
+                id_suffix: Some("~dead".to_owned()),
+                unordered: true,
+                ..Extra::default()
+            };
             let entry = Entry::new(&arrived.message, sending, &extra)?;
             // The subscription of the ordered messages has the same queue of dead letters.
-            send_one(state, &namespace, &Derived::DeadLetters.of(&subscription), &entry).await
+            send_one(state, namespace, &Derived::DeadLetters.of(subscription), &entry).await
         }
         Placed::Queue { account, queue } => {
-            let sending = Sending { attempts: 0, details: details(&queue) };
+            let sending = Sending { attempts: 0, details: details(queue) };
             let mut dead_letter = text(&envelope::write(&arrived.message, sending)?);
             if dead_letter.len() > TEXT_BYTES {
                 // A message of another sender, too large for an envelope. It is stored as received.
@@ -113,12 +112,12 @@ async fn send_dead_letter(
                 dead_letter = text(&arrived.message.body);
             }
             // Functions itself uses this name.
-            send(state, &account, &format!("{queue}{POISON}"), &dead_letter, None).await
+            send(state, account, &format!("{queue}{POISON}"), &dead_letter, None).await
         }
-        _ => Err(no_topic(at)),
+        _ => Err(no_queue()),
     }
 }
 
-fn no_topic(at: &Location) -> Error {
-    Error::config(format!("{at} is neither in Service Bus nor in a Storage Queue"))
+fn no_queue() -> Error {
+    Error::internal("bug in isobar: a message is from neither Service Bus nor a Storage Queue; please report it")
 }

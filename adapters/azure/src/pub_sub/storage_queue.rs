@@ -67,8 +67,8 @@ impl QueuePubSub {
         Self { state, account, queues }
     }
 
-    /// Sends one message to all queues. Where only some of them stored it, the outcome is unknown.
-    async fn send(&self, message: &Message<Bytes>) -> Result<MessageId> {
+    /// Sends one message to all queues, visible after `wait`. Where only some of them stored it, the outcome is unknown.
+    async fn send(&self, message: &Message<Bytes>, wait: Option<Duration>) -> Result<MessageId> {
         if message.ordering_key.is_some() {
             let instead = "Storage Queues have no order: place the topic in Service Bus by a URL servicebus://";
             return Err(Error::unsupported("publish", "azure", instead));
@@ -78,7 +78,7 @@ impl QueuePubSub {
             return Err(too_large(envelope.len()));
         }
         let text = text(&envelope);
-        let sends = self.queues.iter().map(|queue| send(&self.state, &self.account, queue, &text, None));
+        let sends = self.queues.iter().map(|queue| send(&self.state, &self.account, queue, &text, wait));
         let sent = join_all(sends).await;
         let some = sent.iter().any(Result::is_ok);
         let unknown = |error: Error| if some { error.with_outcome_unknown() } else { error };
@@ -126,8 +126,9 @@ fn too_large(size: usize) -> Error {
 impl PubSub for QueuePubSub {
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
         let now = self.state.clock.now();
-        let messages: Vec<_> = messages.into_iter().map(|raw| identified(raw, now)).collect();
-        let sends: Vec<_> = messages.iter().map(|message| self.send(message)).collect();
+        let wait = |raw: &RawMessage| raw.due.and_then(|due| due.duration_since(now).ok());
+        let messages: Vec<_> = messages.into_iter().map(|raw| (wait(&raw), identified(raw, now))).collect();
+        let sends: Vec<_> = messages.iter().map(|(wait, message)| self.send(message, *wait)).collect();
         stream::iter(sends).buffered(CONCURRENCY).collect().await
     }
 }

@@ -3,9 +3,9 @@ use std::time::Duration;
 use super::*;
 use isobar_testkit::Double;
 
-const DONE: &str = r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
+pub(super) const DONE: &str = r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
 
-fn queued(text: &str, count: u32) -> Value {
+pub(super) fn queued(text: &str, count: u32) -> Value {
     json!({"Data": {"message": doubled(text)}, "Metadata": {
         "DequeueCount": count.to_string(), "Id": doubled("800ae4b3"), "PopReceipt": doubled("AgAAAA=="),
         "InsertionTime": "2026-01-01T00:00:00+00:00", "sys": {"MethodName": "topic-clicks", "UtcNow": "…"},
@@ -32,6 +32,28 @@ async fn a_message_of_service_bus_is_bytes() {
     assert_eq!(host.seen().len(), 1);
     assert_eq!(host.call("topic-clicks", call("aGVsbG8=", "others")).await, (200, DONE.to_owned()));
     assert!(host.seen().is_empty(), "a copy for another subscription is completed unseen");
+}
+
+#[tokio::test]
+async fn a_trigger_with_a_name_is_found_by_its_function() {
+    let host = Host::new();
+    let call = |subscription: &str| {
+        json!({"Data": {"message": "aGk="}, "Metadata": {
+            "DeliveryCount": "1", "ApplicationProperties": {"isobar-for": subscription},
+        }})
+    };
+    for function in ["topic-orders--index", "fifo-orders--index"] {
+        assert_eq!(host.call(function, call("orders--index")).await.0, 200);
+        assert_eq!(host.seen(), ["hi in the index"]);
+        assert_eq!(host.call(function, call("orders")).await.0, 200);
+        assert!(host.seen().is_empty(), "a copy for another subscription");
+    }
+    assert_eq!(host.call("topic-orders", call("orders")).await.0, 404, "the app does not handle `default`");
+    for blob in ["a.jpg", "a.txt"] {
+        let event = blob_event("Microsoft.Storage.BlobCreated", blob);
+        assert_eq!(host.call("bucket-pages--thumbs", queued(&event.to_string(), 1)).await.0, 200);
+    }
+    assert_eq!(host.seen(), ["thumb of a.jpg"]);
 }
 
 #[tokio::test]
@@ -182,7 +204,7 @@ async fn an_unreadable_call_is_invalid_input() {
         r#"{"Data":{"a":1,"b":2}}"#,
         r#"{"Data":{"a":1},"Metadata":7}"#,
     ] {
-        for function in ["topic-clicks", "bucket-pages", "invoke-echo", "http"] {
+        for function in ["topic-clicks", "bucket-pages", "feed-links", "writes-links", "invoke-echo", "http"] {
             let (status, answer) = host.call(function, hostile).await;
             assert_eq!(status, 400, "{function} {hostile}: {answer}");
             assert!(answer.contains("invalid-input"), "{answer}");

@@ -26,6 +26,12 @@ pub(super) fn id(sort: &str) -> String {
     format!("s{}", BASE64_URL_SAFE_NO_PAD.encode(sort))
 }
 
+/// The sort key of an id; `None` where [`id`] never returns such a value.
+pub(super) fn sort_of_id(id: &str) -> Option<String> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(id.strip_prefix('s')?).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
 /// The property `s` of a sort key.
 pub(super) fn stored_sort(sort: &str) -> String {
     sort.bytes().map(char::from).collect()
@@ -103,6 +109,10 @@ mod tests {
             assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{id}");
         }
         assert_eq!((id("").as_str(), id("a").as_str()), ("s", "sYQ"));
+        assert!(sorts.iter().all(|sort| sort_of_id(&id(sort)).as_ref() == Some(sort)));
+        for invalid in ["", "YQ", "sY", "sYR", "s/w", "s_w", "sYQ="] {
+            assert_eq!(sort_of_id(invalid), None, "{invalid}");
+        }
     }
 
     #[test]

@@ -23,9 +23,10 @@ use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::driver::key_value::{Item, Key, Put, Version, parse_counter};
 use isobar_abstraction::{Error, Origin, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
-use super::key::{check_key, id, sort, stored_sort};
+use super::key::{check_key, id, sort, sort_of_id, stored_sort};
 use crate::profile::PROFILE;
 
 /// The largest item, and the largest request. Source: "Azure Cosmos DB service quotas".
@@ -188,6 +189,23 @@ impl Found {
         let value = value.ok_or_else(|| malformed(&key, "it has no text or number in `v`, and no base64 in `b`"))?;
         Ok(Some(Item::new(key, value, version).with_expires_at(expires_at)))
     }
+}
+
+/// The key of a document in the feed of its container. `Some(None)` for a [`tombstone`], which is no write; `None` for a
+/// document without isobar's keys, which isobar cannot read.
+///
+/// The sort key is that of `id`: Functions may rewrite a text that looks like a time, and `s` can be one.
+pub(crate) fn written_key(document: &RawValue) -> Option<Option<Key>> {
+    #[derive(Deserialize)]
+    struct Written<'a> {
+        id: String,
+        p: String,
+        #[serde(borrow, default)]
+        x: Option<&'a RawValue>,
+    }
+    let Written { id, p, x } = serde_json::from_str(document.get()).ok()?;
+    let key = Key { partition: p, sort: sort_of_id(&id)? };
+    Some(x.is_none_or(|x| x.get() != "0").then_some(key))
 }
 
 fn text(value: &Option<Value>) -> Option<&str> {

@@ -35,6 +35,16 @@ async fn a_message_that_the_service_does_not_support_is_rejected_without_a_reque
 }
 
 #[tokio::test]
+async fn a_delayed_message_is_hidden() {
+    let double = Double::new(|_| status(201, "")).await;
+    let due = |millis| plain("a").with_due(SystemTime::UNIX_EPOCH + Duration::from_millis(millis));
+    publish(&double, "azqueue://clicks", vec![due(NOW + 59_001)]).await;
+    publish(&double, "azqueue://clicks", vec![due(NOW - 1)]).await;
+    let path = "POST /devstore/clicks/messages?messagettl=-1";
+    assert_eq!(double.requests(), [format!("{path}&visibilitytimeout=60"), path.to_owned()]);
+}
+
+#[tokio::test]
 async fn errors_show_no_secret() {
     let throttled = ErrorKind::Throttled;
     for (code, name, kind, unknown) in [

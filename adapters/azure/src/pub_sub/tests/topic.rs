@@ -30,6 +30,18 @@ async fn a_message_is_sent_with_its_id_its_properties_and_a_token() {
 }
 
 #[tokio::test]
+async fn a_delayed_message_is_scheduled_alone() {
+    let double = Double::new(|_| status(201, "")).await;
+    let later = plain("later").with_due(SystemTime::UNIX_EPOCH + Duration::from_millis(NOW + 60_000));
+    assert_eq!(errors(&publish(&double, vec![plain("now"), later]).await), [None, None]);
+    let times = double.request(0, |request| {
+        let items: Vec<Value> = serde_json::from_slice(request.body()).unwrap();
+        items.iter().map(|item| item["BrokerProperties"]["ScheduledEnqueueTimeUtc"].clone()).collect::<Vec<_>>()
+    });
+    assert_eq!(times, [Value::Null, "Thu, 01 Jan 2026 00:01:01 GMT".into()], "never too early");
+}
+
+#[tokio::test]
 async fn a_topic_with_the_name_messages_is_signed_correctly() {
     let double = Double::new(|_| status(201, "")).await;
     let topic = open(&state(&double.url), &at("servicebus://messages")).unwrap();

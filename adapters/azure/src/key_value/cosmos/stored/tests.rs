@@ -108,3 +108,16 @@ fn an_item_without_isobar_s_format_is_an_error() {
     let error = read(r#"{"p":"a","s":"","v":{"hush":1},"_etag":"e"}"#).into_item(Key::from("a"), now()).unwrap_err();
     assert!(!format!("{error:?}").contains("hush"));
 }
+
+#[test]
+fn the_feed_has_the_keys_of_all_writes_and_of_no_other_document() {
+    let written = |document: &str| written_key(&serde_json::from_str::<Box<RawValue>>(document).unwrap());
+    let mut put = put(b"v", Some(NOW + 1_000));
+    put.key = Key::new("2026-01-01T00:00:00Z", "\"\u{10FFFF}");
+    assert_eq!(written(&document(&put, "mark", now()).unwrap()), Some(Some(put.key)));
+    assert_eq!(written(&tombstone(&Key::from("p"), "mark").unwrap()), Some(None));
+    assert_eq!(written(r#"{"id":"s","p":"a","deep":[[{}]],"_lsn":7}"#), Some(Some(Key::from("a"))));
+    for foreign in ["7", "[]", "{}", r#"{"id":"s"}"#, r#"{"id":"s","p":7}"#, r#"{"id":"order-1","p":"a"}"#] {
+        assert_eq!(written(foreign), None, "{foreign}");
+    }
+}
