@@ -53,7 +53,7 @@ use isobar_rest::{ClientConfig, check_endpoint};
 pub use lambda::LambdaFunction;
 
 pub(crate) use endpoint::{arn, check_region, signing_name};
-pub(crate) use place::Placed;
+pub(crate) use place::{Placed, fits_queue};
 pub(crate) use shared_files::SharedFiles;
 pub(crate) use sources::{Authorization, Container, Credential, Sources, WebIdentity, fixed_credential};
 
@@ -180,11 +180,12 @@ fn response_stream(environment: &Environment) -> Result<bool> {
     }
 }
 
-/// The buckets and topics with a configured URL on AWS.
+/// The resources with a configured URL on AWS.
 fn placed(environment: &Environment) -> Result<Vec<Location>> {
     let mut placed = Vec::new();
     for (variable, at) in environment.locations()? {
         let scheme = match at.kind() {
+            ResourceKind::Table => "dynamodb",
             ResourceKind::Bucket => "s3",
             ResourceKind::Topic => "sns",
             _ => continue,

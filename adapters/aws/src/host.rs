@@ -2,6 +2,7 @@
 
 mod direct;
 mod http;
+mod names;
 mod queue;
 mod runtime;
 mod source;
@@ -25,6 +26,7 @@ use crate::State;
 use crate::event::{self, Direct, Incoming, Shape, from_xray};
 use crate::profile::PROFILE;
 
+pub(crate) use names::check_names;
 pub(crate) use runtime::run;
 
 /// Time reserved before Lambda's deadline to send the response: Lambda kills a late process, and the next

@@ -103,6 +103,8 @@ impl Provider for AwsProvider {
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {
-        host::run(self.lambda(app)).await
+        let lambda = self.lambda(app);
+        host::check_names(&lambda)?;
+        host::run(lambda).await
     }
 }

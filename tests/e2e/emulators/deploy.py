@@ -58,8 +58,11 @@ class Deployment:
             self.account.client("s3").create_bucket(Bucket=self.prefix + name)
         for name in topics:
             self.topic(self.prefix + name)
-        for trigger in self.triggers("object"):
-            self.bucket_events(self.prefix + trigger["bucket"])
+        for trigger in self.triggers("message"):
+            self.subscription(self.prefix + trigger["topic"], trigger["subscription"])
+        for bucket in {trigger["bucket"] for trigger in self.triggers("object")}:
+            names = [trigger["name"] for trigger in self.triggers("object") if trigger["bucket"] == bucket]
+            self.bucket_events(self.prefix + bucket, names)
         function = self.function()
         self.listen(function)
         if self.triggers("schedule"):
@@ -90,33 +93,57 @@ class Deployment:
         # The app itself moves messages to the dead letters, with a reason. This limit is for messages that kill the
         # function each time.
         backstop = json.dumps({"deadLetterTargetArn": arn(f"{name}--dead{suffix}"), "maxReceiveCount": 100})
-        sends = {
-            "Effect": "Allow",
-            "Principal": {"Service": service},
-            "Action": "sqs:SendMessage",
-            "Resource": arn(name + suffix),
-            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [sends]})
+        policy = self.policy(service, "sqs:SendMessage", arn(name + suffix), source)
         attributes = {**retention, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop, "Policy": policy}
         sqs.create_queue(QueueName=name + suffix, Attributes=attributes)
         self.queues.append((arn(name + suffix), fifo))
         return arn(name + suffix)
 
     def topic(self, name):
-        sns = self.account.client("sns")
-        for fifo in (False, True):
-            attributes = {"FifoTopic": "true"} if fifo else {}
-            topic = sns.create_topic(Name=name + (".fifo" if fifo else ""), Attributes=attributes)["TopicArn"]
-            queue = self.queue(name, "sns.amazonaws.com", topic, fifo)
-            sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
+        """A topic, and one for messages with ordering keys."""
+        for end, attributes in ("", {}), (".fifo", {"FifoTopic": "true"}):
+            self.account.client("sns").create_topic(Name=name + end, Attributes=attributes)
 
-    def bucket_events(self, bucket):
-        queue = self.queue(f"{bucket}--events", "s3.amazonaws.com", f"arn:aws:s3:::{bucket}")
-        events = {"QueueArn": queue, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}
-        self.account.client("s3").put_bucket_notification_configuration(
-            Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [events]}
+    def subscription(self, topic, name):
+        for fifo in (False, True):
+            source = self.topic_arn(topic + (".fifo" if fifo else ""))
+            self.subscribe(source, self.queue(named(topic, name), "sns.amazonaws.com", source, fifo))
+
+    def subscribe(self, topic, queue):
+        self.account.client("sns").subscribe(
+            TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"}
         )
+
+    def topic_arn(self, name):
+        return f"arn:aws:sns:{REGION}:{self.account.number}:{name}"
+
+    def bucket_events(self, bucket, names):
+        """S3 notifies the only queue of a bucket, or a topic that has a queue for each trigger."""
+        events, source = f"{bucket}--events", f"arn:aws:s3:::{bucket}"
+        to = {"Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]}
+        if names == ["default"]:
+            to["QueueArn"] = self.queue(events, "s3.amazonaws.com", source)
+            notifications = {"QueueConfigurations": [to]}
+        else:
+            to["TopicArn"] = topic = self.topic_arn(events)
+            notifications = {"TopicConfigurations": [to]}
+            policy = self.policy("s3.amazonaws.com", "sns:Publish", topic, source)
+            self.account.client("sns").create_topic(Name=events, Attributes={"Policy": policy})
+            for name in names:
+                self.subscribe(topic, self.queue(named(events, name), "sns.amazonaws.com", topic))
+        self.account.client("s3").put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration=notifications
+        )
+
+    def policy(self, service, action, resource, source):
+        allowed = {
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": action,
+            "Resource": resource,
+            "Condition": {"ArnEquals": {"aws:SourceArn": source}},
+        }
+        return json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
 
     def role(self, name, service):
         trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
@@ -184,6 +211,11 @@ class Deployment:
             SourceArn=f"arn:aws:execute-api:{REGION}:{self.account.number}:{api}/*/*",
         )
         return api
+
+
+def named(default, name):
+    """The name of a queue, from that of the queue `default` of the same source."""
+    return default if name == "default" else f"{default}--{name}"
 
 
 def package(binary):

@@ -171,6 +171,8 @@ async fn our_objects_are_also_those_of_boto3(both: Arc<Both>) -> TrialResult {
 
 async fn boto3_receives_our_messages(both: Arc<Both>) -> TrialResult {
     let world = both.aws.open_as("ma-").await?;
+    let app = |cloud: &Cloud| App::new("worker").on_message(&cloud.topic::<String>("clicks"), async |_click, _cx| {});
+    let _app = world.run(app).await?;
     let clicks = world.cloud().topic::<String>("clicks");
     clicks.publish(Outgoing::new("käse".to_owned()).with_attribute("lang", "de")).await?;
     clicks.publish(Outgoing::new("next".to_owned()).with_ordering_key("room-7")).await?;

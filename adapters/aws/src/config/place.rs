@@ -19,15 +19,18 @@ pub(crate) struct Placed {
     pub(crate) endpoint: Option<String>,
     /// The account of a topic, if it differs from that of the credentials.
     pub(crate) account: Option<String>,
-    /// The SQS queue for a topic's messages or a bucket's events. For a topic, a second queue has `.fifo` at the
-    /// end of this name.
-    pub(crate) queue: Option<String>,
+    /// The SQS queue of the trigger `default`: of a topic's messages, a bucket's events or a table's writes. It can be too
+    /// long for SQS, which only a host that needs the queue reports. For a topic, a second queue has `.fifo` at the end of
+    /// this name. The SNS topic of a bucket's events has this name too.
+    pub(crate) queue: String,
 }
 
 /// The rules for names and URLs of one kind of resource.
 struct Rule {
     scheme: &'static str,
     parameters: &'static [&'static str],
+    /// The parameter with the name of the queue.
+    queue: &'static str,
     sizes: std::ops::RangeInclusive<usize>,
     fits: fn(u8) -> bool,
     expected: &'static str,
@@ -39,7 +42,8 @@ fn rule(kind: ResourceKind) -> Result<Rule> {
     Ok(match kind {
         ResourceKind::Table => Rule {
             scheme: "dynamodb",
-            parameters: &["region", "endpoint"],
+            parameters: &["region", "endpoint", "writes"],
+            queue: "writes",
             sizes: 3..=255,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte),
             expected: "3 to 255 of a-z, A-Z, 0-9, `_`, `.` and `-`",
@@ -47,6 +51,7 @@ fn rule(kind: ResourceKind) -> Result<Rule> {
         ResourceKind::Bucket => Rule {
             scheme: "s3",
             parameters: &["region", "endpoint", "events"],
+            queue: "events",
             sizes: 3..=63,
             fits: |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte),
             expected: "3 to 63 of a-z, 0-9, `.` and `-`",
@@ -54,6 +59,7 @@ fn rule(kind: ResourceKind) -> Result<Rule> {
         ResourceKind::Topic => Rule {
             scheme: "sns",
             parameters: &["region", "endpoint", "account", "queue"],
+            queue: "queue",
             sizes: 1..=245,
             fits: |byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte),
             expected: "1 to 245 of a-z, A-Z, 0-9, `_` and `-`, without `.fifo`",
@@ -79,16 +85,16 @@ impl AwsConfig {
         let checked = |key: &str, check: fn(&str, &str) -> Result<String>| {
             parameter(key).map(|value| check(&format!("the {key} of {at}"), value)).transpose()
         };
-        let queue = match at.kind() {
-            ResourceKind::Bucket => Some(checked("events", check_queue)?.unwrap_or_else(|| Derived::Events.of(&name))),
-            ResourceKind::Topic => Some(checked("queue", check_queue)?.map_or_else(|| default_queue(at, &name), Ok)?),
-            _ => None,
+        let default_queue = || match at.kind() {
+            ResourceKind::Table => Derived::Writes.of(&name),
+            ResourceKind::Bucket => Derived::Events.of(&name),
+            _ => name.clone(),
         };
         Ok(Placed {
             region: checked("region", check_region)?,
             endpoint: checked("endpoint", check_endpoint)?,
             account: checked("account", check_account)?,
-            queue,
+            queue: checked(rule.queue, check_queue)?.unwrap_or_else(default_queue),
             name,
         })
     }
@@ -109,16 +115,15 @@ fn name_in_url<'a>(url: &'a ResourceUrl, kind: ResourceKind, rule: &Rule) -> Res
     Ok(url.name())
 }
 
-/// The default queue of a topic, which has the topic's name. Errors: `Config` if that is too long for a queue.
-fn default_queue(at: &Location, topic: &str) -> Result<String> {
-    check_queue(&format!("the queue of {at}, by default the name of the topic,"), topic)
-        .map_err(|error| Error::config(format!("{}; name another queue with `queue=` in the URL", error.message())))
+/// Can a queue have this name, without `.fifo`, if at most `longest` characters are left for it?
+pub(crate) fn fits_queue(name: &str, longest: usize) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=longest).contains(&name.len()) && name.bytes().all(fits)
 }
 
 /// Checks that the name of a queue is valid and leaves room for `--dead.fifo`. Errors: `Config`.
 fn check_queue(from: &str, name: &str) -> Result<String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    if (1..=69).contains(&name.len()) && name.bytes().all(fits) {
+    if fits_queue(name, 69) {
         return Ok(name.to_owned());
     }
     let name = name.escape_debug();
@@ -147,11 +152,11 @@ mod tests {
     fn name_without_a_url_is_the_prefix_and_the_logical_name() {
         let config = AwsConfig { prefix: "dev-".to_owned(), ..AwsConfig::default() };
         let table = config.place(&Location::new(ResourceKind::Table, "links")).unwrap();
-        assert_eq!((table.name.as_str(), table.queue), ("dev-links", None));
+        assert_eq!((table.name.as_str(), table.queue.as_str()), ("dev-links", "dev-links--writes"));
         let bucket = config.place(&Location::new(ResourceKind::Bucket, "pages")).unwrap();
-        assert_eq!((bucket.name.as_str(), bucket.queue.as_deref()), ("dev-pages", Some("dev-pages--events")));
+        assert_eq!((bucket.name.as_str(), bucket.queue.as_str()), ("dev-pages", "dev-pages--events"));
         let topic = config.place(&Location::new(ResourceKind::Topic, "clicks")).unwrap();
-        assert_eq!((topic.name.as_str(), topic.queue.as_deref()), ("dev-clicks", Some("dev-clicks")));
+        assert_eq!((topic.name.as_str(), topic.queue.as_str()), ("dev-clicks", "dev-clicks"));
     }
 
     #[test]
@@ -164,9 +169,11 @@ mod tests {
         assert_eq!(table.endpoint.as_deref(), Some("http://localhost:1"));
         let topic = at(ResourceKind::Topic, "sns://clicks-prod?account=123456789012&queue=work");
         let topic = config.place(&topic).unwrap();
-        assert_eq!((topic.account.as_deref(), topic.queue.as_deref()), (Some("123456789012"), Some("work")));
+        assert_eq!((topic.account.as_deref(), topic.queue.as_str()), (Some("123456789012"), "work"));
         let bucket = config.place(&at(ResourceKind::Bucket, "s3://pages-prod?events=work")).unwrap();
-        assert_eq!(bucket.queue.as_deref(), Some("work"));
+        assert_eq!(bucket.queue, "work");
+        let table = config.place(&at(ResourceKind::Table, "dynamodb://Links.prod?writes=work")).unwrap();
+        assert_eq!(table.queue, "work");
     }
 
     #[test]
@@ -185,6 +192,7 @@ mod tests {
             (Bucket, "s3://Links"),
             (Topic, "sns://links.fifo"),
             (Topic, "sns://links?queue=a.fifo"),
+            (Table, "dynamodb://links?writes=a.b"),
             (Topic, "sns://links?account=1234"),
             (Table, "dynamodb://links?region=a.b"),
             (Table, "dynamodb://links?endpoint=localhost"),
@@ -194,16 +202,5 @@ mod tests {
         }
         let long = AwsConfig { prefix: "p".repeat(60), ..AwsConfig::default() };
         assert!(long.place(&Location::new(Bucket, "links")).is_err());
-    }
-
-    #[test]
-    fn topic_with_a_name_too_long_for_a_queue_requires_a_configured_queue() {
-        let of = |url: &str| AwsConfig::default().place(&at(ResourceKind::Topic, url));
-        let (longest, longer) = ("t".repeat(69), "t".repeat(70));
-        assert_eq!(of(&format!("sns://{longest}")).unwrap().queue, Some(longest));
-        let error = of(&format!("sns://{longer}")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.message().contains("1 to 69") && error.message().contains("`queue=`"), "{}", error.message());
-        assert_eq!(of(&format!("sns://{longer}?queue=work")).unwrap().queue.as_deref(), Some("work"));
     }
 }

@@ -1,7 +1,7 @@
 //! Batches of SQS records: delivery to the app and settlement of each record.
 //!
-//! Messages of a topic and object events of a bucket both arrive in queues, so that retries, dead letters and
-//! redrive are the same for both.
+//! Messages of topics, object events of buckets and writes of tables all arrive in queues, one for each trigger, so that
+//! retries, dead letters and redrive are the same for all.
 //!
 //! The app receives each message in a separate call. A message is settled before the next message of its
 //! ordering key is delivered, and a message that waits for an earlier one is not settled.
@@ -21,7 +21,7 @@ use isobar_abstraction::driver::pub_sub::DeadLetterDetails;
 use isobar_abstraction::{Context, Error, Outcome, Result};
 use serde_json::json;
 
-use super::source::{Source, only};
+use super::source::{Source, matching};
 use super::{Lambda, MARGIN};
 use crate::event::{Arn, Incoming, Record};
 use crate::profile::PROFILE;
@@ -38,8 +38,7 @@ const BATCH: usize = 10;
 /// A message is acknowledged if the app acknowledged it or the dead-letter queue has stored it. Every other
 /// message is delivered again. A message with a late handler is delivered again without the other messages of its batch.
 ///
-/// Errors: `NotFound` for a queue that the app does not handle, `Config` for a queue of two sources,
-/// `InvalidInput` for a record without id or queue. Then no record is handled and none is acknowledged.
+/// Errors: `NotFound` for a queue that the app does not handle, `InvalidInput` for a record without id or queue. Then no record is handled and none is acknowledged.
 pub(crate) async fn handle(lambda: &Lambda, event: &Incoming<'_>, cx: &Context) -> Result<Bytes> {
     let (sources, now) = (Source::all(lambda)?, lambda.state.clock.now());
     let mut queues: Vec<(String, Worker<'_>, Vec<Record>)> = Vec::new();
@@ -65,7 +64,7 @@ pub(crate) async fn handle(lambda: &Lambda, event: &Incoming<'_>, cx: &Context) 
 /// Handles the messages of one queue.
 struct Worker<'a> {
     lambda: &'a Lambda,
-    source: &'a Source<'a>,
+    source: &'a Source,
     queue: SqsQueue,
     cx: &'a Context,
 }
@@ -78,9 +77,10 @@ struct Unacknowledged {
 }
 
 impl<'a> Worker<'a> {
-    fn new(lambda: &'a Lambda, sources: &'a [Source<'a>], arn: &str, cx: &'a Context) -> Result<Self> {
+    fn new(lambda: &'a Lambda, sources: &'a [Source], arn: &str, cx: &'a Context) -> Result<Self> {
         let Arn { region, account, name } = Arn::read(arn, "sqs", "an SQS queue")?;
-        let source = only(lambda, sources, "queue", &name, |source| source.has_queue(&name))?;
+        // At start it was checked that no two triggers share a queue.
+        let source = matching(lambda, sources, "queue", &name, |source| source.has_queue(&name))?.swap_remove(0);
         Ok(Self { lambda, source, queue: SqsQueue::new(&lambda.state, Some(&region), &account, &name)?, cx })
     }
 

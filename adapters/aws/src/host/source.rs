@@ -1,108 +1,107 @@
-//! Finds the app's topic or bucket of an event by configured names, without requests.
+//! Finds the triggers of an event by configured names, without requests.
 
 use bytes::Bytes;
 use isobar_abstraction::driver::host::{StoredChange, deliver, deliver_changes, excerpt};
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::driver::{ResourceKind, RetryPolicy};
-use isobar_abstraction::{Context, Error, Event, EventQueue, Outcome, Result};
+use isobar_abstraction::{Context, Error, EventQueue, Outcome, Result};
 
 use super::Lambda;
 use crate::config::Placed;
 use crate::event::changes;
 use crate::pub_sub::FIFO;
 
-/// A topic or bucket whose events the app handles.
+/// The next step after an error about the names of queues.
+pub(super) const ADVICE: &str = "configure another queue with `queue=` in a topic's URL, `events=` in a bucket's URL or `writes=` in a \
+     table's URL";
+
+/// A trigger with a queue: a subscription of a topic, object events of a bucket, or the writes of a table.
 #[derive(Debug)]
-pub(super) struct Source<'a> {
-    /// The logical name.
-    name: &'a str,
-    /// The subscription of a topic; `None` for a bucket.
-    subscription: Option<&'a str>,
+pub(super) struct Source {
+    pub(super) trigger: EventQueue,
     pub(super) retry: RetryPolicy,
+    /// The names of the topic, bucket or table.
     pub(super) placed: Placed,
+    /// The SQS queue; for a topic, that of messages without an ordering key.
+    pub(super) queue: String,
 }
 
-impl<'a> Source<'a> {
-    /// All topics and buckets that the app handles. Errors: `Config`.
-    pub(super) fn all(lambda: &'a Lambda) -> Result<Vec<Self>> {
-        let (manifest, config) = (&lambda.app.manifest, &lambda.state.config);
-        let source = |kind, name: &'a String, subscription, retry| {
-            Ok(Self { name, subscription, retry, placed: config.place(&config.location(kind, name))? })
+impl Source {
+    /// All triggers of the app that have queues. Errors: `Config`.
+    pub(super) fn all(lambda: &Lambda) -> Result<Vec<Self>> {
+        let config = &lambda.state.config;
+        let source = |(trigger, retry): (EventQueue, RetryPolicy)| {
+            let placed = config.place(&config.location(trigger.kind(), trigger.source()))?;
+            Ok(Self { queue: trigger.physical(&placed.queue), trigger, retry, placed })
         };
-        let topics = manifest.messages().map(|trigger| {
-            source(ResourceKind::Topic, &trigger.topic, Some(trigger.subscription.as_str()), trigger.retry)
-        });
-        let buckets = manifest.objects();
-        let buckets = buckets.map(|trigger| source(ResourceKind::Bucket, &trigger.bucket, None, trigger.retry));
-        topics.chain(buckets).collect()
+        lambda.app.manifest.queues().map(source).collect()
     }
 
-    /// Delivers a message of this source to the app: a topic's message, or the object changes in S3's notification.
+    /// Delivers a message of the queue to the app; a message of a bucket is a notification of S3.
     pub(super) async fn deliver(&self, lambda: &Lambda, message: Message<Bytes>, cx: &Context) -> Outcome {
-        let (topic, Some(subscription)) = (self.name.to_owned(), self.subscription) else {
+        let cx = cx.clone().with_attempt(message.attempt);
+        if self.is(ResourceKind::Bucket) {
             return match changes(&message.body) {
-                Ok(changes) => self.deliver_changes(lambda, changes, &cx.clone().with_attempt(message.attempt)).await,
+                Ok(changes) => self.deliver_changes(lambda, changes, &cx).await,
                 Err(error) => Outcome::reject(format!("the notification of S3 cannot be read: {}", error.message())),
             };
-        };
-        let event = Event::Message { topic, subscription: subscription.to_owned(), message };
-        deliver(lambda.app.function.as_ref(), event, cx.clone()).await
+        }
+        match self.trigger.event(message) {
+            Ok(event) => deliver(lambda.app.function.as_ref(), event, cx).await,
+            Err(error) => Outcome::reject(format!("the message cannot be read: {}", error.message())),
+        }
     }
 
     pub(super) async fn deliver_changes(&self, lambda: &Lambda, changes: Vec<StoredChange>, cx: &Context) -> Outcome {
-        let queue = EventQueue::bucket(self.name);
-        deliver_changes(lambda.app.function.as_ref(), &queue, &self.placed.name, changes, cx).await
+        deliver_changes(lambda.app.function.as_ref(), &self.trigger, &self.placed.name, changes, cx).await
     }
 
-    /// Whether its events arrive in this queue. S3 does not send to FIFO queues.
+    /// Whether its events arrive in this queue. Only topics have FIFO queues.
     pub(super) fn has_queue(&self, queue: &str) -> bool {
-        let plain = if self.is_topic() { queue.strip_suffix(FIFO) } else { None };
-        self.queue() == plain.unwrap_or(queue)
+        let plain = if self.is(ResourceKind::Topic) { queue.strip_suffix(FIFO) } else { None };
+        self.queue == plain.unwrap_or(queue)
     }
 
-    pub(super) fn is_topic(&self) -> bool {
-        self.subscription.is_some()
+    /// Whether its events go through this SNS topic; that of a bucket has the name of the queue `default`.
+    pub(super) fn has_topic(&self, topic: &str) -> bool {
+        match self.trigger.kind() {
+            ResourceKind::Topic => self.placed.name == topic,
+            ResourceKind::Bucket => self.placed.queue == topic,
+            _ => false,
+        }
     }
 
-    /// The queue of its events; for a topic, that of messages without an ordering key.
-    pub(super) fn queue(&self) -> &str {
-        self.placed.queue.as_deref().unwrap_or_default()
+    pub(super) fn is(&self, kind: ResourceKind) -> bool {
+        self.trigger.kind() == kind
     }
 
     /// Its logical name and its names on AWS, for errors.
     pub(super) fn describe(&self) -> String {
-        let (name, placed, queue) = (self.name, &self.placed.name, self.queue());
-        match self.is_topic() {
-            true => format!("topic `{name}` (SNS topic `{placed}`, queues `{queue}` and `{queue}{FIFO}`)"),
-            false => format!("bucket `{name}` (S3 bucket `{placed}`, queue `{queue}`)"),
+        let Self { trigger, queue, placed: Placed { name, .. }, .. } = self;
+        match trigger.kind() {
+            ResourceKind::Topic => format!("{trigger} (SNS topic `{name}`, queues `{queue}` and `{queue}{FIFO}`)"),
+            ResourceKind::Bucket => format!("{trigger} (S3 bucket `{name}`, queue `{queue}`)"),
+            _ => format!("{trigger} (DynamoDB table `{name}`, queue `{queue}`)"),
         }
     }
 }
 
-/// The only source for which `is` is true. Errors: `NotFound` for none, `Config` for several.
-pub(super) fn only<'a>(
+/// The sources for which `is` is true, at least one. Errors: `NotFound` for none.
+pub(super) fn matching<'a>(
     lambda: &Lambda,
-    all: &'a [Source<'a>],
+    all: &'a [Source],
     what: &str,
     name: &str,
-    is: impl Fn(&Source<'_>) -> bool,
-) -> Result<&'a Source<'a>> {
-    let mut matches = all.iter().filter(|source| is(source));
-    match (matches.next(), matches.next()) {
-        (Some(source), None) => Ok(source),
-        (Some(one), Some(other)) => Err(Error::config(format!(
-            "the {what} `{name}` belongs to {} and to {}: configure another {what} for one of them by its URL",
-            one.describe(),
-            other.describe()
-        ))),
-        _ => {
-            let handled: Vec<_> = all.iter().map(Source::describe).collect();
-            let handled = if handled.is_empty() { "no topic and no bucket".to_owned() } else { handled.join(", ") };
-            let (app, name) = (&lambda.app.manifest.app, excerpt(name));
-            Err(Error::not_found(format!(
-                "app `{app}` handles no topic and no bucket of the {what} `{name}`; it handles {handled}: \
-                configure another queue with `queue=` in a topic's URL or `events=` in a bucket's URL"
-            )))
-        }
+    is: impl Fn(&Source) -> bool,
+) -> Result<Vec<&'a Source>> {
+    let matches: Vec<_> = all.iter().filter(|source| is(source)).collect();
+    if !matches.is_empty() {
+        return Ok(matches);
     }
+    let handled: Vec<_> = all.iter().map(Source::describe).collect();
+    let handled = if handled.is_empty() { "no queue".to_owned() } else { handled.join(", ") };
+    let (app, name) = (&lambda.app.manifest.app, excerpt(name));
+    Err(Error::not_found(format!(
+        "app `{app}` handles no events of the {what} `{name}`; it handles {handled}: {ADVICE}"
+    )))
 }

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::driver::{Clock, Environment};
-use isobar_abstraction::{App, BoxError, Cloud, Error, ErrorKind, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{App, BoxError, Cloud, Error, ErrorKind, ObjectEvent, Outcome, Tick, WriteEvent};
 use lambda_runtime::service_fn;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -113,6 +113,37 @@ pub(super) fn shop(cloud: &Cloud, seen: &Seen) -> App {
         .on_schedule("fails", "0 3 * * *", |_, _| async { Err::<(), _>(Error::internal("no broom")) })
         .on_invoke("echo", |payload: Value, _| async move { Ok::<_, Error>(payload) })
         .on_invoke("fails", |_: Value, _| async { Err::<(), _>(Error::not_found("no such page")) })
+}
+
+/// An app with several triggers of one source: each second one has this name.
+pub(super) fn triggers(name: &str) -> impl FnOnce(&Cloud, &Seen) -> App {
+    move |cloud, seen| {
+        let (topic, bucket) = (cloud.topic::<Bytes>("clicks"), cloud.bucket("pages"));
+        let note = |of: &'static str| {
+            let seen = Arc::clone(seen);
+            move |words: String, cx: &Context| {
+                seen.lock().push(format!("{of}: {words}, attempt {}", cx.attempt()));
+                outcome(words.strip_prefix(of).unwrap_or("ok").trim_start_matches('/').to_owned())
+            }
+        };
+        let on_message = |of: &'static str| {
+            let note = note(of);
+            move |message: Message<Bytes>, cx: Context| note(String::from_utf8_lossy(&message.body).into_owned(), &cx)
+        };
+        let on_object = |of: &'static str| {
+            let note = note(of);
+            move |event: ObjectEvent, cx: Context| note(event.key, &cx)
+        };
+        let on_write = note("writes");
+        App::new("shop")
+            .on_message(&topic, on_message("first"))
+            .on_message(topic.subscription(name), on_message("second"))
+            .on_object(&bucket, on_object("first"))
+            .on_object(bucket.events(name), on_object("second"))
+            .on_write(&cloud.table::<u32>("links"), move |event: WriteEvent, cx: Context| {
+                on_write(format!("{}/{}/{}", event.table, event.key.partition, event.key.sort), &cx)
+            })
+    }
 }
 
 async fn outcome(words: String) -> Outcome {

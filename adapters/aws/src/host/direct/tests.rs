@@ -4,7 +4,7 @@ use ::http::Response;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::host::tests::Host;
+use crate::host::tests::{Host, triggers};
 use isobar_testkit::Double;
 
 const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:clicks";
@@ -47,6 +47,31 @@ async fn object_events_of_s3_and_of_event_bridge_reach_their_handler() {
     let created = "Created { size: 7 }, attempt 1";
     let expected = [format!("Happy Face ü {created}"), "gone Deleted, attempt 1".into(), format!("a b+c {created}")];
     assert_eq!(host.seen(), expected);
+}
+
+#[tokio::test]
+async fn event_is_delivered_to_all_triggers_of_its_topic_or_bucket() {
+    let mut through_sns = of_sns(&of_s3("ObjectCreated:Put", "a").to_string());
+    through_sns["Records"][0]["Sns"]["TopicArn"] = json!("arn:aws:sns:eu-west-1:123456789012:pages--events");
+    let sqs = sqs(200).await;
+    let host = Host::with(&sqs.url, &[], triggers("index"));
+    for event in [of_sns("a"), of_s3("ObjectCreated:Put", "a"), of_event_bridge("a"), through_sns] {
+        assert_eq!(host.ask(&event).await.unwrap(), json!(null));
+        assert_eq!(host.seen(), ["first: a, attempt 1", "second: a, attempt 1"], "{event}");
+    }
+    for (event, queue) in [
+        (of_sns("second/reject"), "clicks--index"),
+        (of_s3("ObjectCreated:Put", "second/reject"), "pages--events--index"),
+    ] {
+        host.ask(&event).await.unwrap();
+        let sent: Value = sqs.request(sqs.requests().len() - 1, |it| serde_json::from_slice(it.body()).unwrap());
+        assert_eq!(sent["QueueUrl"], format!("{}/123456789012/{queue}--dead", sqs.url));
+    }
+    for event in [of_sns("first/retry"), of_s3("ObjectCreated:Put", "first/retry")] {
+        host.seen();
+        assert_eq!(host.ask(&event).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(host.seen().len(), 2, "the other trigger has its event nevertheless");
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use isobar::driver::{Derived, Environment, ResourceKind};
 use isobar::{EventQueue, Result};
 use serde_json::{Value, json};
 
+use super::queues::dead_letters_of;
 use super::{REGION, Services, environment};
 use crate::backends::dead_letters::Stored;
 use crate::backends::provisioned::{Deployment, Made};
@@ -70,30 +71,44 @@ impl Account {
         self.json("DynamoDB_20120810.CreateTable", &table).await.map(drop)
     }
 
-    /// A standard topic and a FIFO topic, each with its queue.
     async fn create_topic(&self, name: &str) -> Result<()> {
-        for (end, attributes) in
-            [("", ""), (".fifo", "&Attributes.entry.1.key=FifoTopic&Attributes.entry.1.value=true")]
-        {
-            let name = format!("{name}{end}");
-            self.create_queue(&name).await?;
-            self.sns(&format!("Action=CreateTopic&Version=2010-03-31&Name={name}{attributes}")).await?;
-            let topic = format!("arn:aws:sns:{REGION}:{}:{name}", self.services.account);
-            self.sns(&format!(
-                "Action=Subscribe&Version=2010-03-31&TopicArn={topic}&Protocol=sqs&Endpoint={}\
-                 &Attributes.entry.1.key=RawMessageDelivery&Attributes.entry.1.value=true",
-                self.queue_arn(&name)
-            ))
-            .await?;
-        }
-        Ok(())
+        let fifo = if name.ends_with(".fifo") {
+            "&Attributes.entry.1.key=FifoTopic&Attributes.entry.1.value=true"
+        } else {
+            ""
+        };
+        self.sns(&format!("Action=CreateTopic&Version=2010-03-31&Name={name}{fifo}")).await
+    }
+
+    async fn subscribe_queue(&self, topic: &str, queue: &str) -> Result<()> {
+        self.sns(&format!(
+            "Action=Subscribe&Version=2010-03-31&TopicArn={}&Protocol=sqs&Endpoint={}\
+             &Attributes.entry.1.key=RawMessageDelivery&Attributes.entry.1.value=true",
+            self.topic_arn(topic),
+            self.queue_arn(queue)
+        ))
+        .await
+    }
+
+    /// The bucket notifies one topic, which has a queue for each trigger.
+    async fn notify(&self, bucket: &str, topic: &str) -> Result<()> {
+        self.create_topic(topic).await?;
+        let arn = self.topic_arn(topic);
+        let configuration = format!(
+            "<NotificationConfiguration><TopicConfiguration><Topic>{arn}</Topic><Event>s3:ObjectCreated:*</Event>\
+             <Event>s3:ObjectRemoved:*</Event></TopicConfiguration></NotificationConfiguration>"
+        );
+        self.s3(&format!("/{bucket}?notification="), configuration).await
+    }
+
+    fn topic_arn(&self, topic: &str) -> String {
+        format!("arn:aws:sns:{REGION}:{}:{topic}", self.services.account)
     }
 
     /// A queue, and the one of its dead letters.
     async fn create_queue(&self, name: &str) -> Result<()> {
-        let (plain, fifo) = name.strip_suffix(".fifo").map_or((name, ""), |plain| (plain, ".fifo"));
-        for queue in [Derived::DeadLetters.of(plain) + fifo, name.to_owned()] {
-            let attributes = if fifo.is_empty() { json!({}) } else { json!({"FifoQueue": "true"}) };
+        for queue in [dead_letters_of(name), name.to_owned()] {
+            let attributes = if name.ends_with(".fifo") { json!({"FifoQueue": "true"}) } else { json!({}) };
             self.json("AmazonSQS.CreateQueue", &json!({"QueueName": queue, "Attributes": attributes})).await?;
         }
         Ok(())
@@ -114,22 +129,30 @@ impl Deployment for Account {
         match kind {
             ResourceKind::Table => self.create_table(name).await,
             ResourceKind::Bucket => self.s3(&format!("/{name}"), String::new()).await,
-            ResourceKind::Topic => self.create_topic(name).await,
+            ResourceKind::Topic => {
+                self.create_topic(name).await?;
+                self.create_topic(&format!("{name}.fifo")).await
+            }
             _ => Err(kind.not_opened("aws")),
         }
     }
 
-    async fn route(&self, queue: &EventQueue, bucket: &str) -> Result<()> {
-        if queue.kind() != ResourceKind::Bucket {
-            return Ok(());
+    async fn route(&self, trigger: &EventQueue, source: &str) -> Result<()> {
+        for queue in self.queues_of(trigger) {
+            self.create_queue(&queue).await?;
+            match trigger.kind() {
+                ResourceKind::Bucket => {
+                    let topic = Derived::Events.of(source);
+                    self.notify(source, &topic).await?;
+                    self.subscribe_queue(&topic, &queue).await?;
+                }
+                ResourceKind::Topic => {
+                    let end = if queue.ends_with(".fifo") { ".fifo" } else { "" };
+                    self.subscribe_queue(&format!("{source}{end}"), &queue).await?;
+                }
+                _ => {}
+            }
         }
-        let queue = Derived::Events.of(bucket);
-        self.create_queue(&queue).await?;
-        let arn = self.queue_arn(&queue);
-        let configuration = format!(
-            "<NotificationConfiguration><QueueConfiguration><Queue>{arn}</Queue><Event>s3:ObjectCreated:*</Event>\
-             <Event>s3:ObjectRemoved:*</Event></QueueConfiguration></NotificationConfiguration>"
-        );
-        self.s3(&format!("/{bucket}?notification="), configuration).await
+        Ok(())
     }
 }

@@ -24,9 +24,18 @@ impl Account {
 
     /// The queues that an app's event source mappings poll.
     pub(super) fn queues(&self, manifest: &Manifest) -> Vec<String> {
-        let topics = manifest.messages().map(|it| self.physical(&it.topic));
-        let topics = topics.flat_map(|topic| ["", ".fifo"].map(|end| format!("{topic}{end}")));
-        topics.chain(manifest.objects().map(|it| Derived::Events.of(&self.physical(&it.bucket)))).collect()
+        manifest.queues().flat_map(|(trigger, _)| self.queues_of(&trigger)).collect()
+    }
+
+    /// The queues of a trigger. One of a topic has a second queue, for messages with an ordering key.
+    pub(super) fn queues_of(&self, trigger: &EventQueue) -> Vec<String> {
+        let source = self.physical(trigger.source());
+        let (default, ends): (_, &[&str]) = match trigger.kind() {
+            ResourceKind::Table => (Derived::Writes.of(&source), &[""]),
+            ResourceKind::Bucket => (Derived::Events.of(&source), &[""]),
+            _ => (source, &["", ".fifo"]),
+        };
+        ends.iter().map(|end| trigger.physical(&default) + end).collect()
     }
 
     /// Receives messages, and hides them for as long as SQS can.
@@ -59,6 +68,12 @@ impl Account {
     }
 }
 
+/// The queue of the dead letters of a queue.
+pub(super) fn dead_letters_of(queue: &str) -> String {
+    let (plain, fifo) = queue.strip_suffix(".fifo").map_or((queue, ""), |plain| (plain, ".fifo"));
+    Derived::DeadLetters.of(plain) + fifo
+}
+
 #[async_trait]
 impl DeadLetterQueues for Account {
     type Message = Value;
@@ -68,12 +83,7 @@ impl DeadLetterQueues for Account {
     }
 
     fn dead_letter_queues(&self, queue: &EventQueue) -> Vec<(String, String)> {
-        let name = self.physical(queue.source());
-        let (name, ends): (_, &[&str]) = match queue.kind() {
-            ResourceKind::Bucket => (Derived::Events.of(&name), &[""]),
-            _ => (name, &["", ".fifo"]),
-        };
-        ends.iter().map(|end| (Derived::DeadLetters.of(&name) + end, format!("{name}{end}"))).collect()
+        self.queues_of(queue).into_iter().map(|queue| (dead_letters_of(&queue), queue)).collect()
     }
 
     async fn drain(&self, queue: &str) -> Result<Vec<Value>> {
