@@ -12,6 +12,9 @@ struct StateAndErrors;
 #[doc = include_str!("../docs/modules-and-layers.md")]
 struct ModulesAndLayers;
 
+#[doc = include_str!("../docs/triggers.md")]
+struct Triggers;
+
 #[doc = include_str!("../docs/files-uploads-and-signed-urls.md")]
 struct FilesUploadsAndSignedUrls;
 
