@@ -81,9 +81,9 @@ pub use axum;
 pub use extract::{Json, Path, Query};
 pub use isobar_abstraction::{
     App, Body, BoxError, Cloud, Context, Delivered, Error, ErrorKind, Event, EventQueue, IntoApp, IntoOutcome,
-    Invocation, Limits, Next, ObjectChange, ObjectEvent, Origin, OriginalUri, Outcome, Problem, Reply, Result,
-    Schedule, Stateful, TestClient, TestRequest, TestResponse, Tick, TraceParent, WriteEvent, blob, clock, driver,
-    every, key_value, manifest, memory, object_store, pub_sub,
+    Invocation, Limits, Next, ObjectChange, ObjectEvent, ObjectEvents, Origin, OriginalUri, Outcome, Problem, Reply,
+    Result, Schedule, Stateful, TableWrites, TestClient, TestRequest, TestResponse, Tick, TraceParent, WriteEvent,
+    blob, clock, driver, every, key_value, manifest, memory, object_store, pub_sub,
 };
 #[cfg(feature = "aws")]
 pub use isobar_aws as aws;

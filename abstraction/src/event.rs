@@ -30,7 +30,7 @@ pub enum Event {
     },
     /// The creation, replacement or deletion of an object.
     Object {
-        /// The name of the [object events](crate::blob::ObjectEvents) that receive it.
+        /// The name of the [object events](crate::ObjectEvents) that receive it.
         trigger: String,
         /// The change.
         event: ObjectEvent,

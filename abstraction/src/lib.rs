@@ -47,6 +47,7 @@ pub mod pub_sub;
 mod resource;
 mod schedule;
 mod test_client;
+mod triggers;
 
 pub use app::{App, IntoApp, Next, OriginalUri, Stateful};
 pub use axum_core::body::Body;
@@ -61,3 +62,4 @@ pub use problem::Problem;
 pub use profile::Limits;
 pub use schedule::{Schedule, every};
 pub use test_client::{Delivered, TestClient, TestRequest, TestResponse};
+pub use triggers::{ObjectEvents, TableWrites};

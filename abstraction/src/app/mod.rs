@@ -24,13 +24,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::blob::ObjectEvents;
-use crate::key_value::TableWrites;
 use crate::manifest::{MessageTrigger, ScheduleTrigger};
 use crate::profile::Limits;
 use crate::pub_sub::{Message, Subscription};
 use crate::resource::ResourceKind;
 use crate::schedule::Schedule;
+use crate::triggers::{ObjectEvents, TableWrites};
 use crate::{Body, BoxError, Context, Error, Event, IntoOutcome, ObjectEvent, Outcome, Reply, Tick, WriteEvent, json};
 pub(crate) use handler::caught;
 use handler::{Handler, erased};

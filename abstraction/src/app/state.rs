@@ -9,10 +9,9 @@ use tower_service::Service;
 
 use super::App;
 use super::layer::Next;
-use crate::blob::ObjectEvents;
-use crate::key_value::TableWrites;
 use crate::pub_sub::{Message, Subscription};
 use crate::schedule::Schedule;
+use crate::triggers::{ObjectEvents, TableWrites};
 use crate::{Body, BoxError, Context, Event, IntoOutcome, ObjectEvent, Reply, Result, Tick, WriteEvent};
 
 /// An [`App`] whose handlers receive a clone of a state at each call. [`App::with_state`] returns it, and

@@ -6,7 +6,6 @@
 
 mod bucket;
 pub(crate) mod driver;
-mod events;
 pub(crate) mod flat;
 mod guard;
 pub mod key;
@@ -19,7 +18,6 @@ use std::fmt;
 
 pub use bucket::{Bucket, Serve};
 pub(crate) use driver::{Blob, ListRequest, Listing, STANDARD_HEADERS, SignRequest, SignedAccess, WriteCondition};
-pub use events::ObjectEvents;
 pub use listing::{ListCursor, ListPage, ListQuery};
 pub use object::{GetOptions, Object, ObjectInfo};
 

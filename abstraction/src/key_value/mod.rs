@@ -11,7 +11,6 @@ pub(crate) mod own;
 mod query;
 mod table;
 mod transaction;
-mod writes;
 
 use std::fmt;
 use std::time::Duration;
@@ -23,7 +22,6 @@ pub(crate) use driver::{Item, Items, KeyValue, Put, QueryRange, ScanSegment, Wri
 pub use query::{Cursor, Entry, Page, Query, ScanQuery, Unreadable};
 pub use table::Table;
 pub use transaction::Transaction;
-pub use writes::TableWrites;
 
 use crate::{Error, Result};
 

@@ -212,7 +212,7 @@ impl<T> Table<T> {
         Transaction::new(self.resource.clone(), partition.into())
     }
 
-    pub(super) fn resource(&self) -> &Resource<dyn KeyValue> {
+    pub(crate) fn resource(&self) -> &Resource<dyn KeyValue> {
         &self.resource
     }
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use isobar::blob::ObjectEvents;
 use isobar::prelude::*;
-use isobar::{Event, EventQueue};
+use isobar::{Event, EventQueue, ObjectEvents};
 
 use super::{content, fill};
 use crate::trials::pub_sub::Recorded;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Bucket, key};
 use crate::access::Grant;
+use crate::blob::{Bucket, key};
 use crate::manifest::{ChangeKind, ObjectFilter, ObjectTrigger};
 use crate::outcome::RetryPolicy;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Table;
 use crate::access::Grant;
+use crate::key_value::Table;
 use crate::manifest::WriteTrigger;
 use crate::outcome::RetryPolicy;
 
