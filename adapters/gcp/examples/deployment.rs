@@ -3,9 +3,11 @@
 //! ```sh
 //! ISOBAR_MANIFEST=1 target/release/shortener |
 //!     cargo run -p isobar-gcp --example deployment -- \
-//!     https://shortener-abc.a.run.app caller@PROJECT.iam.gserviceaccount.com europe-west1 > deploy.sh
+//!     shortener https://shortener-abc.a.run.app caller@PROJECT.iam.gserviceaccount.com europe-west1 > deploy.sh
 //! sh deploy.sh
 //! ```
+//!
+//! A fifth argument is the Eventarc region of the database of Firestore, if it is not the region of the service.
 //!
 //! It needs the same variables as the app, among them `GOOGLE_CLOUD_PROJECT`. Before the script runs, grant once per
 //! project: `roles/pubsub.publisher` to Cloud Storage's service agent, for notifications, and `roles/pubsub.publisher`
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 
 use isobar_abstraction::BoxError;
 use isobar_abstraction::driver::Environment;
-use isobar_gcp::{GcpConfig, deployment, deployment_script};
+use isobar_gcp::{DeployedService, GcpConfig, deployment, deployment_script};
 
 fn main() -> ExitCode {
     match run() {
@@ -31,13 +33,17 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), BoxError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [service, account, region] = arguments.as_slice() else {
-        return Err("usage: deployment SERVICE_URL SERVICE_ACCOUNT REGION, with the manifest on standard input".into());
+    let [name, url, account, region, database_region @ ..] = arguments.as_slice() else {
+        let usage = "usage: deployment SERVICE SERVICE_URL SERVICE_ACCOUNT REGION [DATABASE_REGION], with the manifest on \
+                     standard input";
+        return Err(usage.into());
     };
+    let service = DeployedService::new(name, url, account, region);
+    let service = service.with_database_region(database_region.first().unwrap_or(region));
     let manifest = serde_json::from_reader(std::io::stdin()).map_err(|error| {
         format!("standard input is not a manifest: {error}; run the app with ISOBAR_MANIFEST=1 to print one")
     })?;
     let config = GcpConfig::from_environment(&Environment::new(std::env::vars(), []))?;
-    print!("{}", deployment_script(&deployment(&manifest, &config, service, account, region)?));
+    print!("{}", deployment_script(&deployment(&manifest, &config, &service)?));
     Ok(())
 }

@@ -6,9 +6,14 @@
 //!
 //! | resource | name on Google Cloud |
 //! |---|---|
-//! | table `links` | Firestore collection `links` of the database, TTL policy on `expireAt` of the collection group `links` |
-//! | bucket `pages` | Cloud Storage bucket `pages`; its events in the topic `pages--events`, their dead letters in `pages--events--dead` |
-//! | topic `clicks` | Pub/Sub topic `clicks`, its dead letters in the topic `clicks--dead` |
+//! | table `links` | Firestore collection `links` of the database, TTL policy on `expireAt` of the collection group `links`; the keys of its writes in the topic `links--writes` |
+//! | bucket `pages` | Cloud Storage bucket `pages`; its events in the topic `pages--events` |
+//! | topic `clicks` | Pub/Sub topic `clicks` |
+//! | subscription `default` of `clicks` | Pub/Sub subscription `clicks`, its dead letters in the topic and the subscription `clicks--dead` |
+//! | subscription `index` of `clicks` | Pub/Sub subscription `clicks--index`, its dead letters in `clicks--index--dead` |
+//! | object events `default` of `pages` | Pub/Sub subscription `pages--events`, its dead letters in `pages--events--dead` |
+//! | object events `thumbs` of `pages` | Pub/Sub subscription `pages--events--thumbs`, its dead letters in `pages--events--thumbs--dead` |
+//! | writes of `links` | Pub/Sub subscription `links--writes`, its dead letters in `links--writes--dead` |
 //!
 //! A URL names another location: `firestore://links-prod?project=P&database=D`, `gs://pages-prod`,
 //! `pubsub://clicks-prod?project=P`. Each accepts `endpoint=`, for an emulator: an endpoint with `http://` receives no
@@ -32,6 +37,7 @@
 
 mod endpoint;
 mod placement;
+mod queue;
 mod run;
 mod sources;
 #[cfg(test)]
@@ -44,6 +50,7 @@ use isobar_rest::ClientConfig;
 use endpoint::Emulators;
 pub(crate) use endpoint::{Access, Endpoint, is_near};
 pub(crate) use placement::Placement;
+pub(crate) use queue::QueuePlacement;
 pub(crate) use run::Signature;
 pub use run::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
 pub(crate) use sources::Sources;

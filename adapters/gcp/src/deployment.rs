@@ -2,25 +2,30 @@
 //!
 //! | for | created |
 //! |---|---|
-//! | topic `clicks` with a handler | topics `clicks` and `clicks--dead`; a subscription `clicks` that pushes to the service, in order, with a dead-letter policy; a subscription `clicks--dead` that stores dead letters |
-//! | bucket `pages` with a handler | topics `pages--events` and `pages--events--dead` with the same subscriptions; a notification of the bucket |
+//! | topic `clicks` | the topic `clicks` |
+//! | subscription `default` of topic `clicks` | a subscription `clicks` that pushes to the service, in order, with a dead-letter policy; a topic `clicks--dead` with a subscription of the same name, which stores dead letters |
+//! | subscription `index` of topic `clicks` | the same as `clicks--index` and `clicks--index--dead` |
+//! | object events of bucket `pages` | the topic `pages--events`, a notification of the bucket, and for each trigger the same as for a subscription: `pages--events`, and `pages--events--thumbs` for the events `thumbs` |
+//! | writes of table `links` | the topic `links--writes` with the same subscriptions, and a trigger of Eventarc |
 //! | schedule `sweep` | a job of Cloud Scheduler, in UTC |
 //! | table `links` | index exemptions and the TTL policy of the collection group |
 //!
-//! Buckets, which need a location, and the service itself are not included: create them before.
+//! A subscription that shares its topic with others, or whose trigger has a filter, has a [filter]. Buckets, which need a
+//! location, and the service itself are not included: create them before.
 
+mod filter;
 mod script;
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::driver::{CronSchedule, Derived, Location, ResourceKind, RetryPolicy};
+use isobar_abstraction::driver::{CronSchedule, Location, ResourceKind, RetryPolicy};
 use isobar_abstraction::manifest::Manifest;
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, EventQueue, Result};
 use serde_json::{Value, json};
 
 use crate::GcpConfig;
-use crate::config::Placement;
-use crate::host::{Kind, events_of};
+use crate::config::{Placement, QueuePlacement};
+use crate::host::{Kind, path_of};
 
 pub use script::deployment_script;
 
@@ -42,66 +47,111 @@ pub struct ApiRequest {
     pub body: Value,
 }
 
-/// The service and the account that calls it.
+/// The Cloud Run service of an app, and the account that calls its triggers.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeployedService {
+    /// The name, such as `shortener`.
+    pub name: String,
+    /// The URL, such as `https://shortener-abc.a.run.app`, which is the audience of the tokens in calls of triggers.
+    pub url: String,
+    /// The e-mail address of the service account that calls triggers.
+    pub account: String,
+    /// The region of the service, and of the jobs of schedules.
+    pub region: String,
+    /// The region of the triggers of tables, which must be that of the database of Firestore: for `eur3` it is
+    /// `europe-west4`, for `nam5` it is `us-central1`.
+    ///
+    /// <https://docs.cloud.google.com/firestore/native/docs/eventarc>
+    pub database_region: String,
+}
+
+impl DeployedService {
+    /// A service whose database is in the same region.
+    pub fn new(
+        name: impl Into<String>,
+        url: impl Into<String>,
+        account: impl Into<String>,
+        region: impl Into<String>,
+    ) -> Self {
+        let (url, region) = (url.into().trim_end_matches('/').to_owned(), region.into());
+        Self { name: name.into(), url, account: account.into(), database_region: region.clone(), region }
+    }
+
+    /// Sets the region of the triggers of tables.
+    #[must_use]
+    pub fn with_database_region(self, region: impl Into<String>) -> Self {
+        Self { database_region: region.into(), ..self }
+    }
+}
+
+/// A service in its project.
 struct Target<'a> {
     project: &'a str,
-    service: &'a str,
-    account: &'a str,
+    service: &'a DeployedService,
 }
 
 /// The requests that create the resources of an app except its service and buckets, in order. All of them may be
 /// repeated, where 409 means that the resource exists, except those of bucket notifications: a repeated request
 /// creates a second notification, which sends each event twice. Check first with a `GET` of the same URL.
 ///
+/// A subscription that exists keeps its filter, which drops events that another filter accepts: if the `filter` of a
+/// subscription has changed, delete the subscription first. The script of [`deployment_script`] stops there.
+///
 /// Two grants are not included, since they need the number of the project: Cloud Storage's service agent must be
 /// allowed to publish to the topics of events, and Pub/Sub's to publish to the topics of dead letters and to
-/// acknowledge at the subscriptions.
+/// acknowledge at the subscriptions. The calling account needs the role `roles/eventarc.eventReceiver` for the writes
+/// of tables.
 ///
-/// `service` is the URL of the service, such as `https://shortener-abc.a.run.app`, and the audience of the tokens in
-/// calls of triggers; `account` is the service account that calls them. The location of jobs is `region`.
-///
-/// Errors: `Config` without a project (`GOOGLE_CLOUD_PROJECT`), and for a resource that is not on Google Cloud.
-pub fn deployment(
-    manifest: &Manifest,
-    config: &GcpConfig,
-    service: &str,
-    account: &str,
-    region: &str,
-) -> Result<Vec<ApiRequest>> {
+/// Errors: `Config` without a project (`GOOGLE_CLOUD_PROJECT`), for a resource that is not on Google Cloud, and for the
+/// writes of a table in another project.
+pub fn deployment(manifest: &Manifest, config: &GcpConfig, service: &DeployedService) -> Result<Vec<ApiRequest>> {
     let no_project = || Error::config("no project of Google Cloud: set GOOGLE_CLOUD_PROJECT");
     let project = config.project.as_deref().ok_or_else(no_project)?;
-    let target = Target { project, service: service.trim_end_matches('/'), account };
+    let target = Target { project, service };
     let mut requests = Vec::new();
     for topic in manifest.topics() {
-        let (endpoint, topic, project) = topic_at(config, &config.location(ResourceKind::Topic, &topic.name), project)?;
-        requests.push(put(&endpoint, &project, "topics", &topic, json!({})));
+        let at = config.location(ResourceKind::Topic, &topic.name);
+        let Placement::PubSub { endpoint, topic, project: named_project } = config.placement(&at)? else {
+            return Err(Error::config(format!("{at} is not in Pub/Sub")));
+        };
+        requests.push(put(&endpoint.url, named_project.as_deref().unwrap_or(project), "topics", &topic, json!({})));
     }
-    for trigger in manifest.messages() {
-        let at = config.location(ResourceKind::Topic, &trigger.topic);
-        requests.extend(target.subscription(config, &at, &trigger.retry, &Kind::Topic.path(&trigger.topic))?);
-    }
-    for trigger in manifest.objects() {
-        let (bucket, events) = events_of(config, &config.location(ResourceKind::Bucket, &trigger.bucket))?;
-        requests.extend(target.subscription(config, &events, &trigger.retry, &Kind::Bucket.path(&trigger.bucket))?);
-        requests.push(target.notification(config, &bucket, &events)?);
+    for (queue, retry) in manifest.queues() {
+        let place = config.queue(&queue)?;
+        requests.extend(target.subscription(&place, &retry, &path_of(&queue), &filter_of(&queue, &place, manifest)));
+        match &place.source {
+            Placement::Storage { bucket, .. } => requests.push(target.notification(bucket, &place)),
+            Placement::Firestore { .. } => requests.push(target.trigger(&queue, &place, &config.prefix)?),
+            Placement::PubSub { .. } => {}
+        }
     }
     for schedule in manifest.schedules() {
         let cron = CronSchedule::parse(&schedule.cron)?.fields(0).join(" ");
-        requests.push(target.job(region, &schedule.name, &cron, &config.prefix));
+        requests.push(target.job(&schedule.name, &cron, &config.prefix));
     }
     for table in manifest.tables() {
         requests.extend(fields(config, &config.location(ResourceKind::Table, &table.name), project)?);
     }
-    Ok(requests)
+    Ok(without_repetitions(requests))
 }
 
-fn topic_at(config: &GcpConfig, at: &Location, project: &str) -> Result<(String, String, String)> {
-    match config.placement(at)? {
-        Placement::PubSub { endpoint, topic, project: named_project } => {
-            Ok((endpoint.url, topic, named_project.unwrap_or_else(|| project.to_owned())))
+/// Queues of one source share their topic and their notification.
+fn without_repetitions(requests: Vec<ApiRequest>) -> Vec<ApiRequest> {
+    let mut different: Vec<ApiRequest> = Vec::new();
+    for request in requests {
+        if !different.contains(&request) {
+            different.push(request);
         }
-        _ => Err(Error::config(format!("{at} is not in Pub/Sub"))),
     }
+    different
+}
+
+fn filter_of(queue: &EventQueue, place: &QueuePlacement, manifest: &Manifest) -> String {
+    let of_source = |other: &EventQueue| (other.kind(), other.source()) == (queue.kind(), queue.source());
+    let shared = manifest.queues().filter(|(other, _)| of_source(other)).count() > 1;
+    let objects = manifest.objects().find(|trigger| trigger.queue() == *queue);
+    filter::of_subscription(&place.subscription, shared, objects.map(|trigger| &trigger.filter))
 }
 
 fn put(endpoint: &str, project: &str, kind: &str, name: &str, body: Value) -> ApiRequest {
@@ -111,29 +161,27 @@ fn put(endpoint: &str, project: &str, kind: &str, name: &str, body: Value) -> Ap
 impl Target<'_> {
     /// The OIDC token of calls of triggers.
     fn token(&self) -> Value {
-        json!({"serviceAccountEmail": self.account, "audience": self.service})
+        json!({"serviceAccountEmail": self.service.account, "audience": self.service.url})
     }
 
-    /// The topic, the topic of its dead letters, and their subscriptions.
-    fn subscription(
-        &self,
-        config: &GcpConfig,
-        at: &Location,
-        retry: &RetryPolicy,
-        path: &str,
-    ) -> Result<[ApiRequest; 4]> {
-        let (endpoint, topic, project) = topic_at(config, at, self.project)?;
-        let dead = Derived::DeadLetters.of(&topic);
+    fn project_of<'a>(&'a self, place: &'a QueuePlacement) -> &'a str {
+        place.project.as_deref().unwrap_or(self.project)
+    }
+
+    /// The topic and the subscription of a queue, and those of its dead letters.
+    fn subscription(&self, place: &QueuePlacement, retry: &RetryPolicy, path: &str, filter: &str) -> [ApiRequest; 4] {
+        let (project, dead) = (self.project_of(place), place.dead_letters());
+        let QueuePlacement { endpoint, topic, subscription, .. } = place;
         let name = |topic: &str| format!("projects/{project}/topics/{topic}");
         // Pub/Sub accepts 0 s to 600 s.
         let seconds = |time: std::time::Duration| format!("{}s", time.as_secs().clamp(1, 600));
-        let push = json!({
-            "topic": name(&topic),
+        let mut push = json!({
+            "topic": name(topic),
             "ackDeadlineSeconds": ACK_DEADLINE,
             "enableMessageOrdering": true,
             "expirationPolicy": {},
             "pushConfig": {
-                "pushEndpoint": format!("{}{path}", self.service),
+                "pushEndpoint": format!("{}{path}", self.service.url),
                 "oidcToken": self.token(),
             },
             "retryPolicy": {
@@ -142,29 +190,68 @@ impl Target<'_> {
             },
             "deadLetterPolicy": {"deadLetterTopic": name(&dead), "maxDeliveryAttempts": MAX_DELIVERY_ATTEMPTS},
         });
+        if !filter.is_empty() {
+            push["filter"] = filter.into();
+        }
         let dead_letters = json!({"topic": name(&dead), "messageRetentionDuration": "604800s", "expirationPolicy": {}});
-        Ok([
-            put(&endpoint, &project, "topics", &topic, json!({})),
-            put(&endpoint, &project, "topics", &dead, json!({})),
-            put(&endpoint, &project, "subscriptions", &topic, push),
-            put(&endpoint, &project, "subscriptions", &dead, dead_letters),
-        ])
+        [
+            put(&endpoint.url, project, "topics", topic, json!({})),
+            put(&endpoint.url, project, "topics", &dead, json!({})),
+            put(&endpoint.url, project, "subscriptions", subscription, push),
+            put(&endpoint.url, project, "subscriptions", &dead, dead_letters),
+        ]
     }
 
-    fn notification(&self, config: &GcpConfig, bucket: &str, events: &Location) -> Result<ApiRequest> {
-        let (_, topic, project) = topic_at(config, events, self.project)?;
+    fn notification(&self, bucket: &str, place: &QueuePlacement) -> ApiRequest {
+        let (project, topic) = (self.project_of(place), &place.topic);
         let body = json!({
             "topic": format!("//pubsub.googleapis.com/projects/{project}/topics/{topic}"),
             "payload_format": "JSON_API_V1",
             "event_types": ["OBJECT_FINALIZE", "OBJECT_DELETE"],
         });
         let url = format!("https://storage.googleapis.com/storage/v1/b/{bucket}/notificationConfigs");
+        ApiRequest { method: "POST", url, body }
+    }
+
+    /// The trigger of Eventarc that reports the writes of a table. Eventarc calls the service as `account`; that the audience
+    /// of its token is the URL of the service, as in pushes of Pub/Sub, was not tried.
+    ///
+    /// <https://docs.cloud.google.com/eventarc/docs/reference/rest/v1/projects.locations.triggers>
+    fn trigger(&self, queue: &EventQueue, place: &QueuePlacement, prefix: &str) -> Result<ApiRequest> {
+        let Placement::Firestore { project, database, collection, .. } = &place.source else {
+            return Err(Error::config(format!("{queue} is not in Firestore")));
+        };
+        if let Some(other) = project.as_deref().filter(|project| *project != self.project) {
+            return Err(Error::config(format!(
+                "{queue}: Eventarc does not report writes in the project `{other}` to a service in `{}`; place the table in the \
+                 project of the service",
+                self.project
+            )));
+        }
+        let DeployedService { name, account, region, database_region, .. } = self.service;
+        let (parent, id) = (format!("projects/{}/locations/{database_region}/triggers", self.project), queue.source());
+        let body = json!({
+            "name": format!("{parent}/{prefix}{id}"),
+            "eventFilters": [
+                {"attribute": "type", "value": "google.cloud.firestore.document.v1.written"},
+                {"attribute": "database", "value": database},
+                {
+                    "attribute": "document",
+                    "value": format!("{collection}/{{partition}}/{collection}/{{item}}"),
+                    "operator": "match-path-pattern",
+                },
+            ],
+            "eventDataContentType": "application/protobuf",
+            "serviceAccount": account,
+            "destination": {"cloudRun": {"service": name, "region": region, "path": path_of(queue)}},
+        });
+        let url = format!("https://eventarc.googleapis.com/v1/{parent}?triggerId={prefix}{id}");
         Ok(ApiRequest { method: "POST", url, body })
     }
 
     /// The job of a schedule. A failed job is not retried: the next one follows, and no other provider retries it.
-    fn job(&self, region: &str, name: &str, cron: &str, prefix: &str) -> ApiRequest {
-        let project = self.project;
+    fn job(&self, name: &str, cron: &str, prefix: &str) -> ApiRequest {
+        let (project, region) = (self.project, &self.service.region);
         let parent = format!("projects/{project}/locations/{region}/jobs");
         let body = json!({
             "name": format!("{parent}/{prefix}{name}"),
@@ -173,7 +260,7 @@ impl Target<'_> {
             "attemptDeadline": "600s",
             "retryConfig": {"retryCount": 0},
             "httpTarget": {
-                "uri": format!("{}{}", self.service, Kind::Schedule.path(name)),
+                "uri": format!("{}{}", self.service.url, Kind::Schedule.path(name)),
                 "httpMethod": "POST",
                 "oidcToken": self.token(),
             },

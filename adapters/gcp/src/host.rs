@@ -4,8 +4,10 @@
 //!
 //! | request | meaning |
 //! |---|---|
-//! | `POST /.isobar/topics/<topic>` | a push of Pub/Sub, or its event from Eventarc |
-//! | `POST /.isobar/buckets/<bucket>` | a notification of Cloud Storage through Pub/Sub, or its event from Eventarc |
+//! | `POST /.isobar/topics/<topic>` | a push of Pub/Sub, or its event from Eventarc, for the subscription `default` |
+//! | `POST /.isobar/topics/<topic>/<subscription>` | the same for another subscription |
+//! | `POST /.isobar/buckets/<bucket>`, `…/<bucket>/<events>` | a notification of Cloud Storage through Pub/Sub, or its event from Eventarc |
+//! | `POST /.isobar/writes/<table>` | an event of Firestore from Eventarc, or a push of the key of a write |
 //! | `POST /.isobar/schedules/<name>` | a job of Cloud Scheduler |
 //! | `POST /.isobar/functions/<name>` | a direct call |
 //! | others | an HTTP request for the app |
@@ -54,7 +56,7 @@ use keys::Keys;
 use target::CallTarget;
 
 pub(crate) use server::run;
-pub(crate) use target::{Kind, check_names, events_of};
+pub(crate) use target::{Kind, check_names, path_of};
 
 /// Handles requests with an app. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -100,8 +102,10 @@ impl CloudRunService {
         // The timeout of every provider, as for HTTP.
         let cx = self.context(&parts.headers, Limits::PORTABLE.event_timeout);
         match kind {
-            Kind::Topic => self.message(&name, &parts.headers, &body, cx).await,
-            Kind::Bucket => self.object(&name, &parts.headers, &body, cx).await,
+            Kind::Queue(_) => match kind.queue(&name, &self.app.manifest) {
+                Some(trigger) => self.event(&trigger, &parts.headers, &body, cx).await,
+                None => Err(self.unknown(parts.uri.path())),
+            },
             Kind::Schedule => self.tick(&name, &parts.headers, cx).await,
             Kind::Invoke => Ok(self.invoke(&name, body, cx).await),
         }

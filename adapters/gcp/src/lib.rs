@@ -32,7 +32,7 @@ use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Prov
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{GcpConfig, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
-pub use deployment::{ApiRequest, deployment, deployment_script};
+pub use deployment::{ApiRequest, DeployedService, deployment, deployment_script};
 pub use host::CloudRunService;
 pub use pub_sub::dead_letters::dead_letter;
 

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
+use serde_json::Value;
+
 use super::ApiRequest;
+use super::filter::of_subscription;
 
 /// The start of the script. `curl` reads the token from its standard input, since all users can list the arguments of
 /// a process.
@@ -36,6 +39,23 @@ create() {
     esac
 }
 
+# URL FILTER OWN BODY: an existing subscription keeps its filter, which drops what a new one accepts, except that OWN drops
+# nothing of the app. Both are JSON, and FILTER may be empty.
+subscribe() {
+    create PUT "$1" "$4"
+    [ "$status" = 409 ] || return 0
+    call GET "$1"
+    if [ "$status" = 200 ]; then
+        grep -q '"filter"' "$answer" || return 0
+        for filter in "$2" "$3"; do
+            if [ -n "$filter" ] && sed 's/\\u003d/=/g' "$answer" | grep -qF -- "$filter"; then return 0; fi
+        done
+    fi
+    echo "the subscription has another filter (GET: $status): delete it, and run this script again: $1" >&2
+    cat "$answer" >&2
+    exit 1
+}
+
 # URL TOPIC BODY: a second notification would send each event twice.
 notify() {
     call GET "$1"
@@ -59,8 +79,15 @@ pub fn deployment_script(requests: &[ApiRequest]) -> String {
 
 fn command(request: &ApiRequest) -> String {
     let (url, body) = (quoted(&request.url), quoted(&request.body.to_string()));
-    match request.body["topic"].as_str() {
-        Some(topic) if request.url.ends_with("/notificationConfigs") => {
+    match &request.body {
+        subscription if subscription["pushConfig"].is_object() => {
+            let filter = subscription.get("filter").map(ToString::to_string).unwrap_or_default();
+            let name = request.url.rsplit('/').next().unwrap_or_default();
+            let own = Value::from(of_subscription(name, true, None)).to_string();
+            format!("subscribe {url} \\\n    {} \\\n    {} \\\n    {body}", quoted(&filter), quoted(&own))
+        }
+        notification if request.url.ends_with("/notificationConfigs") => {
+            let topic = notification["topic"].as_str().unwrap_or_default();
             format!("notify {url} \\\n    {} \\\n    {body}", quoted(topic))
         }
         _ => format!("create {} {url} \\\n    {body}", request.method),
@@ -76,13 +103,13 @@ fn quoted(text: &str) -> String {
 mod tests {
     use std::process::{Command, Stdio};
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use isobar_abstraction::driver::Environment;
     use isobar_abstraction::manifest::Manifest;
 
     use super::*;
-    use crate::{GcpConfig, deployment};
+    use crate::{DeployedService, GcpConfig, deployment};
 
     const MANIFEST: &str = r#"{"version": 1, "app": "shop", "resources": [], "triggers": [{"kind": "http"},
         {"kind": "message", "topic": "clicks", "subscription": "default",
@@ -128,7 +155,8 @@ mod tests {
         let manifest: Manifest = serde_json::from_str(manifest).unwrap();
         let environment = Environment::default().with_var("GOOGLE_CLOUD_PROJECT", "p-1");
         let config = GcpConfig::from_environment(&environment).unwrap();
-        deployment(&manifest, &config, "https://x.example/a'b$(id)", "it's@\"me\"", "eu'west").unwrap()
+        let service = DeployedService::new("shop", "https://x.example/a'b$(id)", "it's@\"me\"", "eu'west");
+        deployment(&manifest, &config, &service).unwrap()
     }
 
     /// Runs the script with fakes of `curl` and `gcloud`, which record their arguments.
@@ -178,8 +206,11 @@ mod tests {
     #[test]
     fn the_script_accepts_existing_resources_and_stops_at_a_failure() {
         let requests = special_requests(MANIFEST);
-        let (done, output, calls) = run(&deployment_script(&requests), "409", "{}");
-        assert!(done && calls.len() == requests.len(), "{output}");
+        // A subscription without another filter exists.
+        let create: Vec<_> =
+            requests.iter().filter(|request| !request.body["pushConfig"].is_object()).cloned().collect();
+        let (done, output, calls) = run(&deployment_script(&create), "409", "{}");
+        assert!(done && calls.len() == create.len(), "{output}");
         let (done, output, calls) = run(&deployment_script(&requests), "403", "no permission");
         assert!(!done && calls.len() == 1, "{output}");
         assert!(output.contains("status 403") && output.contains("no permission"), "{output}");
@@ -207,5 +238,39 @@ mod tests {
         assert_eq!(methods(&other.to_string()), ["GET", "POST"]);
         let same = json!({"items": [{"topic": "//pubsub.googleapis.com/projects/p-1/topics/pages--events"}]});
         assert_eq!(methods(&same.to_string()), ["GET"]);
+    }
+
+    /// The script for the subscription of a trigger with a filter, where a subscription with `found` exists.
+    fn subscribed(filter: &str, found: &str) -> (bool, String) {
+        let url = "https://pubsub.googleapis.com/v1/projects/p-1/subscriptions/pages--events".to_owned();
+        let mut body =
+            json!({"topic": "projects/p-1/topics/pages--events", "pushConfig": {"pushEndpoint": "https://x"}});
+        if !filter.is_empty() {
+            body["filter"] = filter.into();
+        }
+        let script = deployment_script(&[ApiRequest { method: "PUT", url, body }]);
+        // The fake of `curl` answers 200 to a GET.
+        let script = script.replace("call GET \"$1\"\n    if", "call GET \"$1\"\n    status=200\n    if");
+        let (done, output, calls) = run(&script, "409", found);
+        assert_eq!(calls.len(), 2, "{output}");
+        (done, output)
+    }
+
+    #[test]
+    fn a_subscription_with_another_filter_stops_the_script() {
+        let (old, new) = ("hasPrefix(attributes.objectId, \"a\")", "hasPrefix(attributes.objectId, \"b\")");
+        let with = |filter: &str| json!({"name": "pages--events", "filter": filter}).to_string();
+        let own = of_subscription("pages--events", true, None);
+        let escaped = with(&own).replace('=', "\\u003d");
+        for (filter, found) in
+            [(new, with(new)), ("", "{}".to_owned()), (new, "{}".to_owned()), (new, with(&own)), ("", escaped)]
+        {
+            let (done, output) = subscribed(filter, &found);
+            assert!(done, "{filter} {found}: {output}");
+        }
+        for (filter, found) in [(new, with(old)), ("", with(old)), (new, with(&format!("{new} AND {old}")))] {
+            let (done, output) = subscribed(filter, &found);
+            assert!(!done && output.contains("another filter"), "{filter} {found}: {output}");
+        }
     }
 }

@@ -8,8 +8,11 @@ const URL: &str = "https://shop-abc.a.run.app";
 async fn requests_of(vars: &[(&str, &str)]) -> Vec<ApiRequest> {
     let host = Host::new().await;
     let vars = [&[("PUBSUB_EMULATOR_HOST", "")], vars].concat();
-    deployment(host.manifest(), &config("http://127.0.0.1:1", &vars), &format!("{URL}/"), EMAIL, "europe-west1")
-        .unwrap()
+    deployment(host.manifest(), &config("http://127.0.0.1:1", &vars), &service()).unwrap()
+}
+
+fn service() -> DeployedService {
+    DeployedService::new("shop", format!("{URL}/"), EMAIL, "europe-west1").with_database_region("europe-west4")
 }
 
 fn find<'a>(requests: &'a [ApiRequest], end: &str) -> &'a ApiRequest {
@@ -49,7 +52,48 @@ async fn a_bucket_has_a_notification() {
     assert_eq!(notification.body["event_types"], json!(["OBJECT_FINALIZE", "OBJECT_DELETE"]));
     let push = find(&requests, "/subscriptions/web-prod--events");
     assert_eq!(push.body["pushConfig"]["pushEndpoint"], format!("{URL}/.isobar/buckets/pages"), "the logical name");
-    assert_eq!(requests.last().unwrap().url, find(&requests, "/locations/europe-west1/jobs").url.clone());
+}
+
+#[tokio::test]
+async fn each_queue_of_a_source_has_a_subscription_with_a_filter() {
+    let requests = requests_of(&[]).await;
+    for (name, topic, path) in [
+        ("clicks", "clicks", "topics/clicks"),
+        ("clicks--index", "clicks", "topics/clicks/index"),
+        ("pages--events", "pages--events", "buckets/pages"),
+        ("pages--events--thumbs", "pages--events", "buckets/pages/thumbs"),
+    ] {
+        let push = find(&requests, &format!("/subscriptions/{name}"));
+        assert_eq!(push.body["topic"], format!("projects/p-1/topics/{topic}"));
+        assert_eq!(push.body["pushConfig"]["pushEndpoint"], format!("{URL}/.isobar/{path}"));
+        let dead = format!("projects/p-1/topics/{name}--dead");
+        assert_eq!(push.body["deadLetterPolicy"]["deadLetterTopic"], dead);
+        assert_eq!(find(&requests, &format!("/subscriptions/{name}--dead")).body["topic"], dead);
+        let filter = push.body["filter"].as_str().unwrap();
+        assert!(filter.starts_with(&format!("(attributes.isobar-for = \"{name}\" OR")), "{filter}");
+        assert_eq!(filter.contains("hasPrefix(attributes.objectId, \"img/\")"), path.ends_with("thumbs"), "{filter}");
+    }
+    let count = |end: &str| requests.iter().filter(|request| request.url.ends_with(end)).count();
+    assert_eq!((count("/notificationConfigs"), count("/topics/pages--events"), count("/topics/clicks")), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn the_writes_of_a_table_have_a_trigger_and_a_queue() {
+    let requests = requests_of(&[("ISOBAR_PREFIX", "prod-"), ("FIRESTORE_DATABASE", "shop-db")]).await;
+    let push = find(&requests, "/subscriptions/prod-links--writes");
+    assert_eq!(push.body["pushConfig"]["pushEndpoint"], format!("{URL}/.isobar/writes/links"));
+    assert_eq!(push.body.get("filter"), None, "it has the topic to itself");
+    let trigger = find(&requests, "/triggers?triggerId=prod-links");
+    assert_eq!(trigger.body["name"], "projects/p-1/locations/europe-west4/triggers/prod-links");
+    let (database, document) = (&trigger.body["eventFilters"][1], &trigger.body["eventFilters"][2]);
+    assert_eq!(database["value"], "shop-db");
+    assert_eq!(document["value"], "prod-links/{partition}/prod-links/{item}");
+    let run = json!({"service": "shop", "region": "europe-west1", "path": "/.isobar/writes/links"});
+    assert_eq!((&trigger.body["destination"]["cloudRun"], &trigger.body["serviceAccount"]), (&run, &json!(EMAIL)));
+    let host = Host::new().await;
+    let config = config("http://127.0.0.1:1", &[("ISOBAR_TABLE_LINKS", "firestore://links?project=p-2")]);
+    let error = deployment(host.manifest(), &config, &service()).unwrap_err();
+    assert!(error.message().contains("`p-2`"), "{error}");
 }
 
 #[tokio::test]
@@ -81,7 +125,7 @@ async fn deployed_endpoints_are_served() {
 async fn deployment_without_a_project_is_an_error() {
     let host = Host::new().await;
     let config = config("http://127.0.0.1:1", &[("GOOGLE_CLOUD_PROJECT", "")]);
-    let error = deployment(host.manifest(), &config, URL, EMAIL, "europe-west1").unwrap_err();
+    let error = deployment(host.manifest(), &config, &service()).unwrap_err();
     assert_eq!((error.kind(), error.message().contains("GOOGLE_CLOUD_PROJECT")), (ErrorKind::Config, true));
 }
 

@@ -5,46 +5,54 @@
 //! own rules, does not report the attempt, and reports an overwrite as a deletion.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
-use isobar_abstraction::driver::ResourceKind;
-use isobar_abstraction::driver::host::deliver_changes;
-use isobar_abstraction::{Body, Context, Error, Outcome};
+use http::{Response, StatusCode};
+use isobar_abstraction::driver::host::{StoredChange, deliver_changes};
+use isobar_abstraction::driver::pub_sub::Message;
+use isobar_abstraction::{Body, Context, Error, EventQueue, Outcome};
 
-use super::target::{Kind, events_of};
+use super::message::unreadable;
 use super::{CloudRunService, response};
-use crate::event::{IncomingEvent, Rejection, change_of_event, change_of_message};
+use crate::config::QueuePlacement;
+use crate::event::{CloudEvent, Rejection, change_of_event, change_of_message};
 
 impl CloudRunService {
-    pub(super) async fn object(
+    /// Handles an event of Eventarc.
+    pub(super) async fn change(
         &self,
-        name: &str,
-        headers: &HeaderMap,
-        body: &Bytes,
-        cx: Context,
+        queue: &EventQueue,
+        place: &QueuePlacement,
+        event: &CloudEvent,
+        cx: &Context,
     ) -> std::result::Result<Response<Body>, Rejection> {
-        let trigger = self.app.manifest.objects().find(|trigger| trigger.bucket == name);
-        let trigger = trigger.ok_or_else(|| self.unknown(&Kind::Bucket.path(name)))?;
-        let (bucket, events) = events_of(&self.state.config, &self.state.config.location(ResourceKind::Bucket, name))?;
-        let function = self.app.function.as_ref();
-        let push = match IncomingEvent::read(headers, body)? {
-            IncomingEvent::Push(push) => push,
-            IncomingEvent::Event(event) => {
-                return match change_of_event(&event)? {
-                    None => Ok(response::settled()),
-                    Some(change) => {
-                        acknowledged(deliver_changes(function, &trigger.queue(), &bucket, vec![change], &cx).await)
-                    }
-                };
-            }
-        };
-        let Some(delivery) = self.delivery(&events, push).await? else { return Ok(response::settled()) };
-        let cx = cx.with_attempt(delivery.attempt);
-        let outcome = match change_of_message(&delivery.received.message) {
+        match change_of_event(event)? {
+            None => Ok(response::settled()),
+            Some(change) => acknowledged(self.deliver_change(queue, place, change, cx).await),
+        }
+    }
+
+    /// The outcome of a notification of the bucket.
+    pub(super) async fn notification(
+        &self,
+        queue: &EventQueue,
+        place: &QueuePlacement,
+        message: &Message<Bytes>,
+        cx: &Context,
+    ) -> Outcome {
+        match change_of_message(message) {
             Ok(None) => Outcome::Ack,
-            Ok(Some(change)) => deliver_changes(function, &trigger.queue(), &bucket, vec![change], &cx).await,
-            Err(error) => Outcome::reject(format!("the event cannot be read: {}", error.message())),
-        };
-        self.settled(&events, &delivery, outcome, trigger.retry).await
+            Ok(Some(change)) => self.deliver_change(queue, place, change, cx).await,
+            Err(error) => unreadable(&error),
+        }
+    }
+
+    async fn deliver_change(
+        &self,
+        queue: &EventQueue,
+        place: &QueuePlacement,
+        change: StoredChange,
+        cx: &Context,
+    ) -> Outcome {
+        deliver_changes(self.app.function.as_ref(), queue, place.source_name(), vec![change], cx).await
     }
 }
 

@@ -1,12 +1,14 @@
 //! The target of a request: the app or a trigger.
 
+use std::collections::BTreeMap;
+
 use http::Request;
-use isobar_abstraction::driver::{Derived, Location, ResourceKind, ResourceUrl};
+use isobar_abstraction::driver::{ResourceKind, RetryPolicy};
 use isobar_abstraction::manifest::Manifest;
-use isobar_abstraction::{Body, Error, Result};
+use isobar_abstraction::{Body, Error, EventQueue, Result};
 
 use crate::GcpConfig;
-use crate::config::{Placement, Settings, Signature};
+use crate::config::{Settings, Signature};
 
 /// The path prefix reserved for triggers.
 const PREFIX: &str = "/.isobar";
@@ -14,19 +16,26 @@ const PREFIX: &str = "/.isobar";
 /// The kinds of triggers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Topic,
-    Bucket,
+    /// A queue of a source of this kind.
+    Queue(ResourceKind),
     Schedule,
     Invoke,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Topic, Self::Bucket, Self::Schedule, Self::Invoke];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Queue(ResourceKind::Topic),
+        Self::Queue(ResourceKind::Bucket),
+        Self::Queue(ResourceKind::Table),
+        Self::Schedule,
+        Self::Invoke,
+    ];
 
     fn segment(self) -> &'static str {
         match self {
-            Self::Topic => "topics",
-            Self::Bucket => "buckets",
+            Self::Queue(ResourceKind::Bucket) => "buckets",
+            Self::Queue(ResourceKind::Table) => "writes",
+            Self::Queue(_) => "topics",
             Self::Schedule => "schedules",
             Self::Invoke => "functions",
         }
@@ -37,36 +46,41 @@ impl Kind {
         format!("{PREFIX}/{}/{name}", self.segment())
     }
 
+    /// The queue of this name in paths, and its retry policy.
+    pub(super) fn queue(self, name: &str, manifest: &Manifest) -> Option<(EventQueue, RetryPolicy)> {
+        manifest.queues().find(|(queue, _)| Self::Queue(queue.kind()) == self && name_of(queue) == name)
+    }
+
     /// Whether the app has a trigger of this kind and name.
     pub(super) fn is_of(self, name: &str, manifest: &Manifest) -> bool {
         match self {
-            Self::Topic => manifest.messages().any(|trigger| trigger.topic == name),
-            Self::Bucket => manifest.objects().any(|trigger| trigger.bucket == name),
+            Self::Queue(_) => self.queue(name, manifest).is_some(),
             Self::Schedule => manifest.schedules().any(|schedule| schedule.name == name),
             Self::Invoke => manifest.functions().any(|function| function == name),
         }
     }
 }
 
-/// The bucket of Cloud Storage, and the topic of its events.
-pub(crate) fn events_of(config: &GcpConfig, at: &Location) -> Result<(String, Location)> {
-    let Placement::Storage { bucket, .. } = config.placement(at)? else {
-        return Err(Error::config(format!("{at} is not in Cloud Storage")));
-    };
-    let url = ResourceUrl::parse(&format!("pubsub://{}", Derived::Events.of(&bucket)))?;
-    Ok((bucket, Location::new(ResourceKind::Topic, Derived::Events.of(at.name())).with_url(url)))
+/// The name of a queue in paths and in `FUNCTION_TARGET`, such as `clicks` and `clicks/index`.
+fn name_of(queue: &EventQueue) -> String {
+    let source = queue.source();
+    if queue.is_default() { source.to_owned() } else { format!("{source}/{}", queue.name()) }
+}
+
+/// The path of the trigger with this queue.
+pub(crate) fn path_of(queue: &EventQueue) -> String {
+    Kind::Queue(queue.kind()).path(&name_of(queue))
 }
 
 /// The paths of the triggers of an app.
 pub(super) fn paths(manifest: &Manifest) -> Vec<String> {
-    let topics = manifest.messages().map(|trigger| Kind::Topic.path(&trigger.topic));
-    let buckets = manifest.objects().map(|trigger| Kind::Bucket.path(&trigger.bucket));
+    let queues = manifest.queues().map(|(queue, _)| path_of(&queue));
     let schedules = manifest.schedules().map(|schedule| Kind::Schedule.path(&schedule.name));
     let invokes = manifest.functions().map(|function| Kind::Invoke.path(function));
-    topics.chain(buckets).chain(schedules).chain(invokes).collect()
+    queues.chain(schedules).chain(invokes).collect()
 }
 
-/// Rejects triggers that cannot be distinguished, and topics of events whose names Pub/Sub does not accept.
+/// Rejects triggers that cannot be distinguished, and queues whose names Pub/Sub does not accept.
 /// Errors: `Config`.
 pub(crate) fn check_names(config: &GcpConfig, manifest: &Manifest) -> Result<()> {
     if let (Signature::Event, Some(target)) = (config.run.signature, config.run.target.as_deref()) {
@@ -80,11 +94,19 @@ pub(crate) fn check_names(config: &GcpConfig, manifest: &Manifest) -> Result<()>
             )));
         }
     }
-    for trigger in manifest.objects() {
-        let bucket = config.location(ResourceKind::Bucket, &trigger.bucket);
-        // A bucket of another provider has no events here.
-        if config.placement(&bucket).is_ok() {
-            config.placement(&events_of(config, &bucket)?.1)?;
+    let mut subscriptions = BTreeMap::new();
+    for (queue, _) in manifest.queues() {
+        // A source of another provider has no events here.
+        if config.placement(&config.location(queue.kind(), queue.source())).is_err() {
+            continue;
+        }
+        let place = config.queue(&queue)?;
+        if let Some(other) = subscriptions.insert((place.project, place.subscription.clone()), queue.clone()) {
+            return Err(Error::config(format!(
+                "{other} and {queue} have the same subscription `{}` in Pub/Sub: give one of them another name, or its \
+                 source another place",
+                place.subscription
+            )));
         }
     }
     Ok(())

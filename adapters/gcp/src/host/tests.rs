@@ -20,7 +20,7 @@ use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::driver::Environment;
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::manifest::Manifest;
-use isobar_abstraction::{App, BoxError, Cloud, ErrorKind, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{App, BoxError, Cloud, ErrorKind, ObjectEvent, Outcome, Tick, WriteEvent};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -135,6 +135,7 @@ fn shop(cloud: &Cloud, calls: &Arc<Mutex<Vec<String>>>) -> App {
         move |call: String| calls.lock().push(call)
     };
     let (clicks, pages, sweep, web) = (note(), note(), note(), note());
+    let (index, thumbs, links) = (note(), note(), note());
     App::new("shop")
         .http(
             Router::new()
@@ -152,6 +153,22 @@ fn shop(cloud: &Cloud, calls: &Arc<Mutex<Vec<String>>>) -> App {
                 outcome(words)
             },
         )
+        .on_message(cloud.topic::<Bytes>("clicks").subscription("index"), move |message: Message<Bytes>, cx| {
+            let words = String::from_utf8_lossy(&message.body).into_owned();
+            index(format!("index: {words} {}, attempt {}", message.id, cx.attempt()));
+            outcome(words)
+        })
+        .on_object(
+            cloud.bucket("pages").events("thumbs").with_prefix("img/").created(),
+            move |event: ObjectEvent, cx| {
+                thumbs(format!("thumbs: {} {:?}, attempt {}", event.key, event.change, cx.attempt()));
+                outcome(event.key.trim_start_matches("img/").to_owned())
+            },
+        )
+        .on_write(&cloud.table::<Value>("links"), move |event: WriteEvent, cx| {
+            links(format!("{} {:?}, attempt {}", event.table, event.key, cx.attempt()));
+            outcome(event.key.partition)
+        })
         .on_object(&cloud.bucket("pages"), move |event: ObjectEvent, cx| {
             pages(format!("{} {:?}, attempt {}", event.key, event.change, cx.attempt()));
             outcome(event.key)

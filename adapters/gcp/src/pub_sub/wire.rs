@@ -12,7 +12,8 @@
 //! Names that begin with `isobar-` are reserved: [`Topic`] rejects them as attributes of a user. A message of another
 //! publisher has none of them and is accepted too.
 //!
-//! A dead letter that is published unchanged to its topic is the original message again, with all its attempts.
+//! A dead letter that is published unchanged to its topic is the original message again, with all its attempts, for the
+//! subscription that it is from.
 //!
 //! [`Topic`]: isobar_abstraction::pub_sub::Topic
 
@@ -52,12 +53,16 @@ pub(crate) const ATTEMPTS: &str = "isobar-attempts";
 /// publisher can write this attribute, and each message must become due.
 pub(crate) const DUE: &str = "isobar-due";
 
-/// The name of the only subscription that a copy is for, without the project.
+/// The name of the only subscription that a copy or a dead letter is for, without the project.
 ///
 /// A subscription that shares its topic with others has the filter
-/// `NOT attributes:"isobar-for" OR attributes."isobar-for" = "<subscription>"`; a subscriber without the filter must
-/// check the attribute.
+/// `attributes.isobar-for = "<subscription>" OR NOT attributes:isobar-for`; the host checks the attribute too, since a
+/// subscription with the topic to itself has no filter, and Pub/Sub's own dead letters have [`OF_PLATFORM`] in its place.
 pub(crate) const FOR: &str = "isobar-for";
+
+/// The subscription of a message that Pub/Sub moved to a dead-letter topic by itself, without the project.
+/// <https://cloud.google.com/pubsub/docs/handling-failures#dead_letter_topic>
+const OF_PLATFORM: &str = "CloudPubSubDeadLetterSourceSubscription";
 
 /// The prefix of attributes that Pub/Sub adds to a message in a dead-letter topic.
 const DEAD_LETTER_PREFIX: &str = "CloudPubSubDeadLetter";
@@ -189,7 +194,7 @@ impl PubsubMessage {
             message,
             attempts,
             due: value(DUE).and_then(|text| clock::parse(text)).map(|due| due.min(latest_due)),
-            meant_for: value(FOR).cloned(),
+            meant_for: value(FOR).or(value(OF_PLATFORM)).cloned(),
             details: details(&reserved, self.published_at.unwrap_or(SystemTime::UNIX_EPOCH)),
         }
     }
@@ -214,7 +219,7 @@ fn details(reserved: &BTreeMap<String, String>, moved_at: SystemTime) -> Option<
             Some(message) => format!("Pub/Sub moved the message to the dead letters: {message}"),
             None => "Pub/Sub moved the message to the dead letters: the service never acknowledged it".to_owned(),
         };
-        Some(DeadLetterDetails::new(attempts, &reason, moved_at, of_platform("Subscription").unwrap_or_default()))
+        Some(DeadLetterDetails::new(attempts, &reason, moved_at, reserved.get(OF_PLATFORM).map_or("", String::as_str)))
     };
     DeadLetterDetails::from_attributes(reserved, moved_at).or_else(by_platform)
 }
@@ -228,7 +233,7 @@ pub(crate) struct ReceivedMessage {
     pub(crate) attempts: u32,
     /// The due time of a copy, at most the longest wait after Pub/Sub published it.
     pub(crate) due: Option<SystemTime>,
-    /// The only subscription that a copy is for. Others acknowledge it.
+    /// The only subscription that a copy, or a dead letter that was sent again, is for. Others acknowledge it.
     pub(crate) meant_for: Option<String>,
     /// The details of a dead letter. Without meaning after a redrive.
     pub(crate) details: Option<DeadLetterDetails>,

@@ -4,6 +4,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::*;
 
 pub(super) const CLICKS: &str = "/.isobar/topics/clicks";
+pub(super) const INDEX: &str = "/.isobar/topics/clicks/index";
 
 /// A push of Pub/Sub, with changed fields of its message.
 #[allow(clippy::needless_pass_by_value)] // text, or JSON made in place
@@ -68,10 +69,26 @@ async fn a_copy_for_another_subscription_is_acknowledged_unhandled() {
     let copy = |here: Value| push("hello", json!({"attributes": {"isobar-for": "other"}, "subscription": here}));
     assert_eq!(host.call(CLICKS, copy(json!("projects/p-1/subscriptions/clicks"))).await.0, 204);
     assert!(host.calls().is_empty());
-    for here in [json!("projects/p-1/subscriptions/other"), json!("projects/p-2/subscriptions/other"), json!(null)] {
+    assert_eq!(host.call(CLICKS, copy(json!(null))).await.0, 204, "its own subscription is `clicks`");
+    assert!(host.calls().is_empty());
+    for here in [json!("projects/p-1/subscriptions/other"), json!("projects/p-2/subscriptions/other")] {
         assert_eq!(host.call(CLICKS, copy(here)).await.0, 204);
         assert_eq!(host.calls().len(), 1);
     }
+}
+
+/// After the 100 deliveries of its dead-letter policy Pub/Sub itself moves a message, with its own attributes.
+#[tokio::test]
+async fn a_redriven_dead_letter_of_pub_sub_is_for_its_subscription_only() {
+    let host = Host::new().await;
+    let attributes = json!({"CloudPubSubDeadLetterSourceSubscription": "clicks--index",
+        "CloudPubSubDeadLetterSourceSubscriptionProject": "p-1", "CloudPubSubDeadLetterSourceDeliveryCount": "100"});
+    let redriven = |here: &str| {
+        push("hello", json!({"attributes": attributes, "subscription": format!("projects/p-1/subscriptions/{here}")}))
+    };
+    assert_eq!(host.call(CLICKS, redriven("clicks")).await.0, 204);
+    assert_eq!(host.call(INDEX, redriven("clicks--index")).await.0, 204);
+    assert_eq!(host.calls(), ["index: hello 17, attempt 1"]);
 }
 
 #[tokio::test]

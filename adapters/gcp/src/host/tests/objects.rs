@@ -52,6 +52,29 @@ async fn unreadable_notifications_become_dead_letters_with_a_reason() {
 }
 
 #[tokio::test]
+async fn named_events_have_a_filter_and_dead_letters_of_their_own() {
+    let thumbs = format!("{PAGES}/thumbs");
+    let pushed = |kind: &str, object: &str| {
+        let mut body = notification(kind, object, "pages");
+        body["subscription"] = "projects/p-1/subscriptions/pages--events--thumbs".into();
+        body
+    };
+    let host = Host::new().await;
+    for (kind, object) in [("OBJECT_FINALIZE", "a"), ("OBJECT_DELETE", "img/a"), ("OBJECT_FINALIZE", "img/a")] {
+        assert_eq!(host.call(&thumbs, pushed(kind, object)).await.0, 204);
+    }
+    assert_eq!(host.calls(), ["thumbs: img/a Created { size: 5 }, attempt 1"]);
+    assert_eq!(host.call(&thumbs, pushed("OBJECT_FINALIZE", "img/reject")).await.0, 204);
+    assert_eq!(host.call(&thumbs, pushed("OBJECT_FINALIZE", "img/retry")).await.0, 204);
+    let [(dead, dead_letter), (topic, copy)] = &host.published()[..] else { panic!() };
+    assert_eq!((dead.as_str(), topic.as_str()), ("pages--events--thumbs--dead", "pages--events"));
+    for message in [dead_letter, copy] {
+        assert_eq!(message["attributes"]["isobar-for"], "pages--events--thumbs");
+        assert_eq!(message["attributes"]["eventType"], "OBJECT_FINALIZE", "a filter of Pub/Sub accepts it again");
+    }
+}
+
+#[tokio::test]
 async fn eventarc_redelivers_failures_and_drops_rejected_events() {
     let host = Host::new().await;
     for object in ["retry", "later", "panic"] {

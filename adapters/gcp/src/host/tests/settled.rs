@@ -1,6 +1,6 @@
 //! The settlement of a message after its handler.
 
-use super::messages::{CLICKS, push};
+use super::messages::{CLICKS, INDEX, push};
 use super::*;
 
 /// A host whose double of Google rejects messages to this topic.
@@ -35,10 +35,25 @@ async fn a_message_with_an_ordering_key_is_not_acknowledged_for_a_retry() {
 }
 
 #[tokio::test]
-async fn a_message_without_a_subscription_is_not_acknowledged_for_a_retry() {
-    let host = Host::new().await;
-    assert_eq!(host.call(CLICKS, push("retry", json!({"subscription": null}))).await.0, 500);
-    assert!(host.published().is_empty());
+async fn copies_and_dead_letters_are_for_the_subscription_of_the_push_only() {
+    let named = |name: &str| json!({"subscription": format!("projects/p-1/subscriptions/{name}")});
+    for (path, subscription, expected) in [
+        (CLICKS, json!({}), "clicks"),
+        (CLICKS, json!({"subscription": null}), "clicks"),
+        (CLICKS, named("gcf-clicks"), "gcf-clicks"),
+        (INDEX, json!({"subscription": null}), "clicks--index"),
+        (INDEX, named("clicks--index"), "clicks--index"),
+    ] {
+        let host = Host::new().await;
+        assert_eq!(host.call(path, push("retry", subscription.clone())).await.0, 204);
+        let (topic, copy) = only(&host);
+        assert_eq!((topic.as_str(), &copy["attributes"]["isobar-for"]), ("clicks", &json!(expected)), "{path}");
+        let host = Host::new().await;
+        assert_eq!(host.call(path, push("reject", subscription)).await.0, 204);
+        let (topic, dead_letter) = only(&host);
+        let dead = if path == INDEX { "clicks--index--dead" } else { "clicks--dead" };
+        assert_eq!((topic.as_str(), &dead_letter["attributes"]["isobar-for"]), (dead, &json!(expected)), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 use isobar_abstraction::driver::RetryPolicy;
-use isobar_abstraction::manifest::{Manifest, MessageTrigger, ObjectTrigger, Trigger};
+use isobar_abstraction::manifest::{Manifest, MessageTrigger, ObjectTrigger, Trigger, WriteTrigger};
 
 use super::*;
 
@@ -57,6 +57,21 @@ fn ambiguous_targets_and_invalid_topic_names_are_rejected_at_start() {
     checked(&[("FUNCTION_TARGET", "others"), ("FUNCTION_SIGNATURE_TYPE", "event")]).unwrap();
     let target = checked(&[("FUNCTION_TARGET", "clicks"), ("FUNCTION_SIGNATURE_TYPE", "cloudevent")]).unwrap_err();
     assert!(target.message().contains("/.isobar/topics/clicks and /.isobar/buckets/clicks"), "{target}");
+    let links = Trigger::Write(WriteTrigger::new("links", RetryPolicy::default()));
+    let named = |name: &str, topic| {
+        Trigger::Message(MessageTrigger::new(topic, RetryPolicy::default()).with_subscription(name))
+    };
+    let of = |triggers: Vec<Trigger>, vars: &[(&str, &str)]| {
+        check_names(&config("http://127.0.0.1:1", vars), &Manifest::new("shop").with_triggers(triggers))
+    };
+    let both = [named("default", "clicks"), named("index", "clicks"), named("default", "orders"), links.clone()];
+    of(both.to_vec(), &[]).unwrap();
+    let same = of(both.to_vec(), &[("ISOBAR_TOPIC_ORDERS", "pubsub://clicks--index")]).unwrap_err();
+    assert!(same.message().contains("topic `clicks`, subscription `index` and topic `orders`"), "{same}");
+    let long = of(both.to_vec(), &[("ISOBAR_TOPIC_CLICKS", &format!("pubsub://{}", "c".repeat(243)))]).unwrap_err();
+    assert!(long.message().contains("255 characters"), "{long}");
+    let collection = of(vec![links], &[("ISOBAR_TABLE_LINKS", "firestore://1links")]).unwrap_err();
+    assert!(collection.message().contains("1links--writes"), "{collection}");
     // The topic of its events would begin with a digit, which Pub/Sub rejects.
     let events = checked(&[("ISOBAR_BUCKET_PAGES", "gs://1pages")]).unwrap_err();
     assert!(events.message().contains("1pages--events"), "{events}");
@@ -122,6 +137,8 @@ fn message(body: &str) -> Value {
 #[tokio::test]
 async fn every_post_is_an_event_with_an_event_signature() {
     for signature in ["event", "cloudevent"] {
+        let index = Host::with(&[("FUNCTION_SIGNATURE_TYPE", signature), ("FUNCTION_TARGET", "clicks/index")]).await;
+        assert_eq!(index.call("/", message("hello")).await.0, 204);
         let host = Host::with(&[("FUNCTION_SIGNATURE_TYPE", signature), ("FUNCTION_TARGET", "clicks")]).await;
         for path in ["/", "/projects/p-1/topics/clicks", "/.isobar/topics/clicks"] {
             assert_eq!(host.call(path, message("hello")).await.0, 204, "{path}");

@@ -1,8 +1,10 @@
 //! Copies that are tried again, and dead letters.
 
+use isobar_abstraction::EventQueue;
 use isobar_abstraction::clock::parse;
 
 use super::*;
+use crate::config::QueuePlacement;
 use crate::profile::PROFILE;
 use crate::pub_sub::settle::{publish_copy, publish_dead_letter};
 use crate::pub_sub::wire::PubsubMessage;
@@ -13,6 +15,11 @@ fn pushed() -> Value {
         "data": STANDARD.encode("hello"), "messageId": "17", "publishTime": "2026-01-01T00:00:00.123456Z",
         "attributes": {"lang": "en", "traceparent": TRACE, "googclient_schemaencoding": "JSON"}, "orderingKey": "chat 7",
     })
+}
+
+/// The queue of the subscription `default` of the topic.
+fn queue(url: &str) -> QueuePlacement {
+    state(url).config.queue(&EventQueue::topic("clicks")).unwrap()
 }
 
 /// The only published message, as in a push of Pub/Sub.
@@ -28,7 +35,9 @@ fn only(double: &Double) -> Value {
 async fn a_copy_has_its_message_its_attempts_and_its_due_time() {
     let double = Double::new(accepted).await;
     let message = PubsubMessage::read(&pushed()).unwrap().open(1).message;
-    publish_copy(&state(&double.url), &at(), &message, "worker", Duration::from_secs(60), 3).await.unwrap();
+    publish_copy(&state(&double.url), &queue(&double.url), &message, "worker", Duration::from_secs(60), 3)
+        .await
+        .unwrap();
     assert_eq!(double.requests(), ["POST /v1/projects/proj-1/topics/clicks:publish"]);
     let copy = PubsubMessage::read(&only(&double)).unwrap().open(1);
     assert_eq!((copy.attempts, copy.message.attempt), (3, 4));
@@ -44,7 +53,9 @@ async fn a_copy_has_its_message_its_attempts_and_its_due_time() {
 async fn a_copy_is_due_after_the_requested_wait() {
     let double = Double::new(accepted).await;
     let message = PubsubMessage::read(&pushed()).unwrap().open(1).message;
-    publish_copy(&state(&double.url), &at(), &message, "worker", PROFILE.limits.retry_after, 1).await.unwrap();
+    publish_copy(&state(&double.url), &queue(&double.url), &message, "worker", PROFILE.limits.retry_after, 1)
+        .await
+        .unwrap();
     assert_eq!(PubsubMessage::read(&only(&double)).unwrap().open(1).due, parse("2026-01-01T06:00:00.250Z"));
 }
 
@@ -52,7 +63,9 @@ async fn a_copy_is_due_after_the_requested_wait() {
 async fn a_dead_letter_has_its_reason_and_is_the_original_message_after_a_redrive() {
     let double = Double::new(accepted).await;
     let message = PubsubMessage::read(&pushed()).unwrap().open(5).message;
-    publish_dead_letter(&state(&double.url), &at(), &message, "no \u{0}reason", 5).await.unwrap();
+    publish_dead_letter(&state(&double.url), &queue(&double.url), &message, "worker", "no \u{0}reason", 5)
+        .await
+        .unwrap();
     assert_eq!(double.requests(), ["POST /v1/projects/proj-1/topics/clicks--dead:publish"]);
     let dead_letter = dead_letters::dead_letter(&json!({"message": only(&double), "deliveryAttempt": 2})).unwrap();
     assert_eq!(
@@ -65,23 +78,9 @@ async fn a_dead_letter_has_its_reason_and_is_the_original_message_after_a_redriv
     );
     assert_eq!(Some(dead_letter.died_at), parse(NOW));
     let redriven = PubsubMessage::read(&only(&double)).unwrap().open(1);
-    assert_eq!((redriven.message.attempt, redriven.due, redriven.meant_for), (1, None, None));
+    assert_eq!((redriven.message.attempt, redriven.due, redriven.meant_for.as_deref()), (1, None, Some("worker")));
     assert_eq!((redriven.message.id, redriven.message.ordering_key), (message.id, Some("chat 7".to_owned())));
     assert_eq!(redriven.message.published_at, message.published_at);
-}
-
-#[tokio::test]
-async fn the_events_of_a_bucket_have_a_dead_letter_topic() {
-    let double = Double::new(accepted).await;
-    let bucket = Location::new(ResourceKind::Bucket, "pages");
-    let message =
-        isobar_abstraction::driver::pub_sub::Message::new(MessageId::new("e-1"), "{}", SystemTime::UNIX_EPOCH);
-    publish_dead_letter(&state(&double.url), &bucket, &message, "no", 1).await.unwrap();
-    assert_eq!(double.requests(), ["POST /v1/projects/proj-1/topics/pages--events--dead:publish"]);
-    assert_eq!(dead_letters::dead_letter(&only(&double)).unwrap().id, "e-1");
-    let table = Location::new(ResourceKind::Table, "links");
-    let error = publish_dead_letter(&state(&double.url), &table, &message, "no", 1).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
 }
 
 #[tokio::test]
@@ -93,7 +92,7 @@ async fn a_message_without_room_for_a_reason_is_stored_unchanged() {
     .await;
     let pushed = json!({"data": "YQ==", "messageId": "17", "attributes": {"lang": "en"}});
     let message = PubsubMessage::read(&pushed).unwrap().open(1).message;
-    publish_dead_letter(&state(&double.url), &at(), &message, "no", 1).await.unwrap();
+    publish_dead_letter(&state(&double.url), &queue(&double.url), &message, "worker", "no", 1).await.unwrap();
     assert_eq!(double.requests().len(), 2);
     let stored = double.request(1, messages).remove(0);
     assert_eq!(stored, json!({"data": "YQ==", "attributes": {"lang": "en"}}));
@@ -112,7 +111,9 @@ async fn a_dead_letter_that_cannot_be_published_is_an_error() {
         (400, "INVALID_ARGUMENT", ErrorKind::InvalidInput),
     ] {
         let double = Double::new(move |_| rejected(code, name, "no")).await;
-        let error = publish_dead_letter(&state(&double.url), &at(), &message, "no", 1).await.unwrap_err();
+        let error = publish_dead_letter(&state(&double.url), &queue(&double.url), &message, "worker", "no", 1)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), kind, "{code}");
         assert!(error.message().contains("clicks--dead"), "{}", error.message());
     }

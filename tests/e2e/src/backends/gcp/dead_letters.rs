@@ -1,14 +1,13 @@
 //! Dead letters, in the subscriptions of their topics.
 
 use async_trait::async_trait;
-use isobar::driver::{Derived, ResourceKind};
+use isobar::driver::Derived;
 use isobar::pub_sub::DeadLetter;
 use isobar::{EventQueue, Result};
 use serde_json::{Value, json};
 
-use super::project::Project;
+use super::project::{Project, QueueNames};
 use crate::backends::dead_letters::{DeadLetterQueues, Stored};
-use crate::backends::provisioned::Deployment;
 
 #[async_trait]
 impl DeadLetterQueues for Project {
@@ -19,11 +18,8 @@ impl DeadLetterQueues for Project {
     }
 
     fn dead_letter_queues(&self, queue: &EventQueue) -> Vec<(String, String)> {
-        let topic = match queue.kind() {
-            ResourceKind::Bucket => self.physical(&Derived::Events.of(queue.source())),
-            _ => self.physical(queue.source()),
-        };
-        vec![(Derived::DeadLetters.of(&topic), topic)]
+        let QueueNames { topic, subscription } = self.names(queue);
+        vec![(Derived::DeadLetters.of(&subscription), topic)]
     }
 
     async fn drain(&self, subscription: &str) -> Result<Vec<Value>> {

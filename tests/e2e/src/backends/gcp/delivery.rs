@@ -17,7 +17,7 @@ use isobar_gcp::CloudRunService;
 use serde_json::json;
 
 use super::calls;
-use super::project::Project;
+use super::project::{Project, QueueNames, path_of};
 use super::pub_sub::Waiting;
 use crate::backends::dead_letters::DeadLetterQueues;
 use crate::backends::pause::PauseClock;
@@ -41,9 +41,10 @@ pub struct GcpApp {
 }
 
 impl GcpApp {
-    /// Pushes the due messages of a subscription once. Returns whether there were any.
-    async fn push_due(&self, subscription: &str, path: &str) -> Result<bool> {
-        let due = self.take_due(subscription).await?;
+    /// Pushes the due messages of a trigger once. Returns whether there were any.
+    async fn push_due(&self, queue: &EventQueue) -> Result<bool> {
+        let (QueueNames { topic, subscription }, path) = (&self.project.names(queue), &path_of(queue));
+        let due = self.take_due(topic, subscription).await?;
         let any = !due.is_empty();
         let (keyed, free): (Vec<_>, Vec<_>) = due.into_iter().partition(|waiting| waiting.key().is_some());
         let pushes: Vec<_> = free.iter().map(|waiting| self.push(subscription, path, waiting)).collect();
@@ -63,9 +64,9 @@ impl GcpApp {
     }
 
     /// Leases the due messages; of each ordering key only the first, and that only if it is due.
-    async fn take_due(&self, subscription: &str) -> Result<Vec<Waiting>> {
+    async fn take_due(&self, topic: &str, subscription: &str) -> Result<Vec<Waiting>> {
         let mut all = self.project.waiting.lock().await;
-        let mut received = self.project.notifications.received(subscription).await?;
+        let mut received = self.project.notifications.received(topic, subscription).await?;
         received.extend(self.project.pub_sub.pull(subscription).await?);
         all.extend(received.iter().map(|received| (subscription.to_owned(), Waiting::of(received))));
         let now = self.clock.now();
@@ -134,11 +135,10 @@ impl RunningApp for GcpApp {
     }
 
     async fn deliver(&self) -> HarnessResult<()> {
-        let subscriptions = self.project.subscriptions(&self.manifest);
         loop {
             let mut any = false;
-            for (subscription, path) in &subscriptions {
-                any |= self.push_due(subscription, path).await?;
+            for (queue, _) in self.manifest.queues() {
+                any |= self.push_due(&queue).await?;
             }
             if !any {
                 return Ok(());

@@ -17,7 +17,7 @@ use isobar::driver::{Clock, Provider, ResourceKind};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
 use isobar::{App, Body, Cloud, Error, EventQueue, Result, TestResponse};
-use isobar_gcp::{GcpConfig, GcpProvider, deployment};
+use isobar_gcp::{DeployedService, GcpConfig, GcpProvider, deployment};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
@@ -151,30 +151,32 @@ impl DeployedTrial {
         })
     }
 
-    /// Makes in the emulators what a user makes on Google Cloud, and a second subscription to each topic, from which
-    /// `deliver` reads what was published. Cloud Scheduler and the administration of Firestore have no emulator.
-    async fn make_subscriptions(&self, manifest: &Manifest, service: &str) -> Result<()> {
-        let account = "caller@isobar.iam.gserviceaccount.com";
+    /// Makes in the emulators what a user makes on Google Cloud, and next to each subscription that pushes one without pushes
+    /// and with the same filter, from which `deliver` reads what was published. Cloud Scheduler, Eventarc and the
+    /// administration of Firestore have no emulator.
+    async fn make_subscriptions(&self, manifest: &Manifest, url: &str) -> Result<()> {
+        let service = DeployedService::new("app", url, "caller@isobar.iam.gserviceaccount.com", "europe-west1");
         let emulated = |url: &str| match url.strip_prefix("https://storage.googleapis.com") {
             Some(path) => Some(format!("{}{path}", self.deployed.services.storage)),
             None => url.starts_with(&self.deployed.services.pub_sub).then(|| url.to_owned()),
         };
-        for request in deployment(manifest, &self.config, service, account, "europe-west1")? {
+        for mut request in deployment(manifest, &self.config, &service)? {
             if let Some(url) = emulated(&request.url) {
                 let method = Method::from_bytes(request.method.as_bytes());
                 let method = method.map_err(|error| Error::internal("not a method").with_source(error))?;
-                pub_sub::call(method, &url, &request.body).await?;
+                pub_sub::call(method.clone(), &url, &request.body).await?;
+                if request.body["pushConfig"].take().is_object() {
+                    request.body["deadLetterPolicy"].take();
+                    pub_sub::call(method, &second_subscription(&url), &request.body).await?;
+                }
             }
-        }
-        for (topic, _) in self.project.subscriptions(manifest) {
-            self.project.pub_sub.create_subscription(&second_subscription(&topic), &topic).await?;
         }
         Ok(())
     }
 }
 
-fn second_subscription(topic: &str) -> String {
-    format!("{topic}-published")
+fn second_subscription(subscription: &str) -> String {
+    format!("{subscription}-published")
 }
 
 /// The service of the app.
@@ -231,11 +233,12 @@ impl DeployedApp {
     /// Reads the messages that were published since the last call. Returns whether there were any.
     async fn read_published(&self) -> Result<bool> {
         let mut any = false;
-        for (topic, _) in self.project.subscriptions(&self.manifest) {
-            let received = self.project.pub_sub.take(&second_subscription(&topic)).await?;
+        for (queue, _) in self.manifest.queues() {
+            let subscription = self.project.names(&queue).subscription;
+            let received = self.project.pub_sub.take(&second_subscription(&subscription)).await?;
             any |= !received.is_empty();
             let ids = received.iter().filter_map(|received| received["message"]["messageId"].as_str());
-            self.published.lock().extend(ids.map(|id| (topic.clone(), id.to_owned())));
+            self.published.lock().extend(ids.map(|id| (subscription.clone(), id.to_owned())));
         }
         Ok(any)
     }

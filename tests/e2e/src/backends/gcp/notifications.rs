@@ -30,8 +30,11 @@ impl Notifications {
         Self { storage: storage.to_owned(), pub_sub: pub_sub.clone(), topics, marks }
     }
 
-    /// Routes the notifications of a bucket to a topic, from now on.
+    /// Routes the notifications of a bucket to a topic, from now on. A second call changes nothing.
     pub(super) async fn route(&self, bucket: &str, topic: &str) -> Result<()> {
+        if self.topics.lock().iter().any(|it| it == topic) {
+            return Ok(());
+        }
         let marks = bucket_of_marks(topic);
         let url = format!("{}/storage/v1/b?project={}", self.storage, self.pub_sub.project);
         call(Method::POST, &url, &json!({"name": marks})).await?;
@@ -46,15 +49,16 @@ impl Notifications {
         Ok(())
     }
 
-    /// The notifications that a topic has received of all earlier writes, without marks. Empty, if none go there.
-    pub(super) async fn received(&self, topic: &str) -> Result<Vec<Value>> {
+    /// The notifications that a subscription has received of all earlier writes, without marks, which each subscription of
+    /// the topic receives. Empty, if none go to the topic.
+    pub(super) async fn received(&self, topic: &str, subscription: &str) -> Result<Vec<Value>> {
         let all = Mutex::default();
         if self.topics.lock().iter().any(|it| it == topic) {
             // Notifications may overtake each other: those of earlier writes have arrived when the second mark has.
             for _ in 0..2 {
                 let mark = self.write_mark(topic).await?;
                 let what = "fake-gcs-server notifies the topic of a mark";
-                wait::until(what, MARK_LIMIT, || self.pull_mark(topic, &mark, &all)).await?;
+                wait::until(what, MARK_LIMIT, || self.pull_mark(topic, subscription, &mark, &all)).await?;
             }
         }
         Ok(all.into_inner())
@@ -69,14 +73,14 @@ impl Notifications {
     }
 
     /// Pulls once: adds the notifications to `all`, and acknowledges the marks. Returns whether `mark` is one of them.
-    async fn pull_mark(&self, topic: &str, mark: &str, all: &Mutex<Vec<Value>>) -> Result<bool> {
+    async fn pull_mark(&self, topic: &str, subscription: &str, mark: &str, all: &Mutex<Vec<Value>>) -> Result<bool> {
         let bucket = bucket_of_marks(topic);
-        let received = self.pub_sub.pull(topic).await?.into_iter();
+        let received = self.pub_sub.pull(subscription).await?.into_iter();
         let (marks, notifications): (Vec<_>, Vec<_>) =
             received.partition(|received| received["message"]["attributes"]["bucketId"] == *bucket);
         all.lock().extend(notifications);
         let ids: Vec<&str> = marks.iter().filter_map(|received| received["ackId"].as_str()).collect();
-        self.pub_sub.acknowledge(topic, &ids).await?;
+        self.pub_sub.acknowledge(subscription, &ids).await?;
         Ok(marks.iter().any(|received| received["message"]["attributes"]["objectId"] == *mark))
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::Method;
 use isobar::driver::{Derived, Environment, ResourceKind};
-use isobar::manifest::Manifest;
 use isobar::{Error, EventQueue, Result};
 use serde_json::{Value, json};
 
@@ -63,15 +62,33 @@ impl Project {
         self.copies.url.trim_start_matches("http://")
     }
 
-    /// The subscriptions of an app, each with the path to which its messages are pushed.
-    pub(super) fn subscriptions(&self, manifest: &Manifest) -> Vec<(String, String)> {
-        let topics = manifest.messages();
-        let topics = topics.map(|it| (self.physical(&it.topic), format!("/.isobar/topics/{}", it.topic)));
-        let buckets = manifest
-            .objects()
-            .map(|it| (self.physical(&Derived::Events.of(&it.bucket)), format!("/.isobar/buckets/{}", it.bucket)));
-        topics.chain(buckets).collect()
+    pub(super) fn names(&self, queue: &EventQueue) -> QueueNames {
+        let source = self.physical(queue.source());
+        let topic = match queue.kind() {
+            ResourceKind::Bucket => Derived::Events.of(&source),
+            ResourceKind::Table => Derived::Writes.of(&source),
+            _ => source,
+        };
+        QueueNames { subscription: queue.physical(&topic), topic }
     }
+}
+
+/// The topic and the subscription of a trigger.
+#[derive(Debug)]
+pub(super) struct QueueNames {
+    pub(super) topic: String,
+    pub(super) subscription: String,
+}
+
+/// The path to which the events of a trigger are pushed.
+pub(super) fn path_of(queue: &EventQueue) -> String {
+    let (source, kind) = (queue.source(), queue.kind());
+    let path = match kind {
+        ResourceKind::Bucket => format!("/.isobar/buckets/{source}"),
+        ResourceKind::Table => format!("/.isobar/writes/{source}"),
+        _ => format!("/.isobar/topics/{source}"),
+    };
+    if queue.is_default() { path } else { format!("{path}/{}", queue.name()) }
 }
 
 #[async_trait]
@@ -88,7 +105,7 @@ impl Deployment for Project {
         match kind {
             // A collection of Firestore exists when it is written to.
             ResourceKind::Table => Ok(()),
-            ResourceKind::Topic => self.pub_sub.create_topic(name).await,
+            ResourceKind::Topic => self.pub_sub.create_queue(name, name).await,
             _ => {
                 let url = format!("{}/storage/v1/b?project={}", self.services.storage, self.id);
                 call(Method::POST, &url, &json!({"name": name})).await.map(drop)
@@ -96,12 +113,12 @@ impl Deployment for Project {
         }
     }
 
-    async fn route(&self, queue: &EventQueue, bucket: &str) -> Result<()> {
-        if queue.kind() != ResourceKind::Bucket {
-            return Ok(());
+    async fn route(&self, queue: &EventQueue, source: &str) -> Result<()> {
+        let QueueNames { topic, subscription } = self.names(queue);
+        self.pub_sub.create_queue(&topic, &subscription).await?;
+        match queue.kind() {
+            ResourceKind::Bucket => self.notifications.route(source, &topic).await,
+            _ => Ok(()),
         }
-        let topic = Derived::Events.of(bucket);
-        self.pub_sub.create_topic(&topic).await?;
-        self.notifications.route(bucket, &topic).await
     }
 }

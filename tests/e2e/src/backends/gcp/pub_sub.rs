@@ -26,16 +26,17 @@ impl PubSubApi {
         format!("{}/v1/projects/{}/{kind}/{name}", self.endpoint, self.project)
     }
 
-    /// A topic with its subscription, and the same for its dead letters.
-    pub(super) async fn create_topic(&self, name: &str) -> Result<()> {
-        for topic in [name.to_owned(), Derived::DeadLetters.of(name)] {
-            call(Method::PUT, &self.url("topics", &topic), &json!({})).await?;
-            self.create_subscription(&topic, &topic).await?;
+    /// A topic, a subscription of it, and the same for the dead letters of the subscription.
+    pub(super) async fn create_queue(&self, topic: &str, subscription: &str) -> Result<()> {
+        let dead = Derived::DeadLetters.of(subscription);
+        for (topic, subscription) in [(topic, subscription), (&*dead, &*dead)] {
+            call(Method::PUT, &self.url("topics", topic), &json!({})).await?;
+            self.create_subscription(subscription, topic).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn create_subscription(&self, name: &str, topic: &str) -> Result<()> {
+    async fn create_subscription(&self, name: &str, topic: &str) -> Result<()> {
         let topic = format!("projects/{}/topics/{topic}", self.project);
         let body = json!({"topic": topic, "ackDeadlineSeconds": ACK_DEADLINE, "enableMessageOrdering": true});
         call(Method::PUT, &self.url("subscriptions", name), &body).await.map(drop)
