@@ -49,8 +49,8 @@ pub(crate) const ORDERING_KEY: &str = "isobar-ordering-key";
 /// The number of earlier deliveries, in a copy.
 pub(crate) const ATTEMPTS: &str = "isobar-attempts";
 
-/// The due time in RFC 3339, in a copy. Limited to `PROFILE.limits.retry_after` after Pub/Sub published the copy: any
-/// publisher can write this attribute, and each message must become due.
+/// The due time in RFC 3339, in a copy and in a message with a delay. Limited to `PROFILE.limits.retry_after` after Pub/Sub
+/// published the message: any publisher can write this attribute, and each message must become due.
 pub(crate) const DUE: &str = "isobar-due";
 
 /// The name of the only subscription that a copy or a dead letter is for, without the project.
@@ -100,8 +100,12 @@ impl WireMessage<'_> {
 
 /// A message that is published for the first time, at `now`.
 pub(crate) fn first(raw: &RawMessage, now: SystemTime) -> WireMessage<'_> {
-    let RawMessage { body, attributes, ordering_key, trace_parent, .. } = raw;
-    wire_message(body, attributes, ordering_key.as_deref(), Some(*trace_parent), now)
+    let RawMessage { body, attributes, ordering_key, due, trace_parent, .. } = raw;
+    let mut message = wire_message(body, attributes, ordering_key.as_deref(), Some(*trace_parent), now);
+    if let Some(due) = due {
+        message.set(DUE, timestamp(*due));
+    }
+    message
 }
 
 /// A copy of a received message, without the platform's attributes.
@@ -231,7 +235,7 @@ pub(crate) struct ReceivedMessage {
     pub(crate) message: Message<Bytes>,
     /// The number of earlier deliveries, of a copy.
     pub(crate) attempts: u32,
-    /// The due time of a copy, at most the longest wait after Pub/Sub published it.
+    /// The due time, at most the longest wait after Pub/Sub published the message.
     pub(crate) due: Option<SystemTime>,
     /// The only subscription that a copy, or a dead letter that was sent again, is for. Others acknowledge it.
     pub(crate) meant_for: Option<String>,

@@ -118,6 +118,38 @@ async fn a_copy_that_is_not_due_waits() {
     assert_eq!(host.calls(), ["hello 7, attempt 2"]);
 }
 
+/// Each subscription waits by itself, and its early deliveries are not attempts.
+#[tokio::test]
+async fn a_message_with_a_delay_is_at_its_first_attempt_when_it_is_due() {
+    let host = Host::new().await;
+    let sent = |body: &str, here: &str, delivered: u32| {
+        let subscription = format!("projects/p-1/subscriptions/{here}");
+        let attributes = json!({"isobar-due": "2026-01-01T00:15:00Z"});
+        push(body, json!({"attributes": attributes, "subscription": subscription, "deliveryAttempt": delivered}))
+    };
+    assert_eq!(host.call(CLICKS, sent("retry", "clicks", 7)).await.0, 500);
+    assert_eq!(host.call(INDEX, sent("retry", "clicks--index", 50)).await.0, 204);
+    let copies = host.published();
+    let [(topic, copy)] = copies.as_slice() else { panic!("{copies:?}") };
+    let attributes = json!({"isobar-attempts": "0", "isobar-due": "2026-01-01T00:15:00Z", "isobar-for": "clicks--index",
+        "isobar-id": "17", "isobar-published-at": "2026-01-01T00:00:00Z"});
+    assert_eq!((topic.as_str(), &copy["attributes"]), ("clicks", &attributes));
+    assert!(host.calls().is_empty());
+    host.clock.advance(Duration::from_secs(900));
+    assert_eq!(host.call(CLICKS, sent("retry", "clicks", 8)).await.0, 204);
+    assert_eq!(host.calls(), ["retry 17, attempt 1"]);
+    let (_, retried) = &host.published()[1];
+    assert_eq!(
+        (&retried["attributes"]["isobar-attempts"], &retried["attributes"]["isobar-for"]),
+        (&json!("1"), &json!("clicks"))
+    );
+    let copy = json!({"data": copy["data"], "messageId": "99", "publishTime": "2026-01-01T00:00:01Z", "attributes": attributes});
+    let copy =
+        json!({"subscription": "projects/p-1/subscriptions/clicks--index", "message": copy, "deliveryAttempt": 3});
+    assert_eq!(host.call(INDEX, &copy).await.0, 204);
+    assert_eq!(host.calls(), ["index: retry 17, attempt 1"]);
+}
+
 #[tokio::test]
 async fn a_message_due_in_the_far_future_is_handled_after_the_longest_wait() {
     let host = Host::new().await;

@@ -101,6 +101,15 @@ fn a_copy_is_due_six_hours_after_pub_sub_published_it_at_the_latest() {
 }
 
 #[test]
+fn a_delay_is_a_due_time() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    let raw = RawMessage::new("x", TraceParent::random());
+    assert!(!first(&raw, now).attributes.contains_key(DUE));
+    let raw = raw.with_due(now + Duration::from_millis(900_250));
+    assert_eq!(first(&raw, now).attributes[DUE], "2026-01-01T00:15:00.250Z");
+}
+
+#[test]
 fn a_message_is_received_as_it_was_published() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_767_225_600_123_456_789);
     let raw = RawMessage::new(&b"\0\xff"[..], TraceParent::random())
