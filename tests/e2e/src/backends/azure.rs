@@ -1,8 +1,8 @@
 //! Azure's services in emulators, and the Functions handler in this process.
 //!
 //! The emulators are Azurite for blobs, queues and tables, and the one of Azure's own driver for Cosmos DB. **Doubles of
-//! isobar** are Service Bus (`service_bus`), Event Grid, which sends the events of a container to a queue
-//! (`event_grid`), and what the Functions host does around a handler (`delivery`). Time is the trial's: a queue hides a
+//! isobar** are Service Bus (`service_bus`), Event Grid, which sends the events of a container to queues (`event_grid`), the
+//! Cosmos DB trigger (`feed`), and what the Functions host does around a handler (`delivery`). Time is the trial's: a queue hides a
 //! message for as long as it can, and shows it when the manual clock has passed its visibility timeout (`queue_proxy`).
 
 mod account;
@@ -11,6 +11,7 @@ mod dead_letters;
 mod delivery;
 pub mod deployed;
 mod event_grid;
+mod feed;
 pub mod gaps;
 mod host;
 mod queue_proxy;
@@ -42,6 +43,7 @@ use isobar_conformance::BuildApp;
 pub const DOUBLES: &[Double] = &[
     Double { name: "Service Bus", only: &["PS-7", "an_identity_publishes_to_the_double_of_service_bus"] },
     Double { name: "Event Grid", only: &["BL-14"] },
+    Double { name: "the Cosmos DB trigger of Functions, on the emulator's change feed", only: &["KV-26"] },
     Double { name: "the Functions host, in this process, by the trial's clock", only: &["PS-2", "PS-3", "FN-6"] },
     Double { name: "the visibility of Storage Queues, by the trial's clock", only: &["PS-3"] },
     Double {

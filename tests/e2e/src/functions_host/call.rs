@@ -1,4 +1,5 @@
-//! The calls by which the host passes events to its handler: messages of queues and topics, ticks of timers, and requests.
+//! The calls by which the host passes events to its handler: messages of queues and topics, changed documents, ticks of timers,
+//! and requests.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -112,6 +113,12 @@ impl Trigger<'_> {
             "ApplicationProperties": properties, "UserProperties": properties,
         });
         self.call(self.binding_value(&message.body), metadata)
+    }
+
+    /// The call for changed documents of Cosmos DB, which the trigger passes as the text of an array. A published handler reads
+    /// it in two steps for that: <https://github.com/abhirockzz/cosmosdb-go-sdk-helper/blob/main/functions/trigger/parse.go>.
+    pub fn documents(&self, documents: &[Value]) -> Call {
+        self.call(json_string(Value::from(documents).to_string()), json!({}))
     }
 
     /// The call for a tick of a timer that was due at this time, as RFC 3339.

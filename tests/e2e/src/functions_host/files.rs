@@ -38,6 +38,8 @@ pub struct Trigger<'a> {
     pub binding: &'a Value,
     /// The number of its bindings.
     pub bindings: usize,
+    /// The retry policy; null without one.
+    pub retry: &'a Value,
 }
 
 impl<'a> Trigger<'a> {
@@ -45,7 +47,7 @@ impl<'a> Trigger<'a> {
         let bindings = file["bindings"].as_array()?;
         let mut triggers = bindings.iter().filter(|binding| binding["direction"] == "in");
         let binding = triggers.next().filter(|_| triggers.next().is_none())?;
-        Some(Self { function, binding, bindings: bindings.len() })
+        Some(Self { function, binding, bindings: bindings.len(), retry: &file["retry"] })
     }
 
     /// A string in the binding.

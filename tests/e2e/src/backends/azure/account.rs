@@ -10,6 +10,7 @@ use isobar::manifest::Manifest;
 use isobar::{EventQueue, Result};
 
 use super::event_grid::EventGrid;
+use super::feed::Feeds;
 use super::queue_proxy::QueueProxy;
 use super::service_bus::{Delivery, ServiceBus, Sessions};
 use super::storage::{Queued, Storage};
@@ -36,6 +37,8 @@ pub(super) struct Account {
     pub(super) queues: Arc<QueueProxy>,
     pub(super) prefix: String,
     pub(super) dead_letters: Stored<AnyMessage>,
+    /// Only with Cosmos DB.
+    pub(super) feeds: Option<Feeds>,
     services: Services,
     event_grid: Arc<EventGrid>,
     made: Made,
@@ -47,9 +50,10 @@ impl Account {
         let queues = QueueProxy::start(&services.queue, Arc::clone(&storage), clock).await?;
         let event_grid = EventGrid::start(&services.blob, Arc::clone(&storage), clock).await?;
         let bus = ServiceBus::start(Arc::new(clock.clone())).await?;
+        let feeds = services.cosmos.clone().map(Feeds::new);
         let (prefix, services) = (prefix.to_owned(), services.clone());
         let (dead_letters, made) = Default::default();
-        Ok(Self { storage, bus, queues, prefix, dead_letters, services, event_grid, made })
+        Ok(Self { storage, bus, queues, prefix, dead_letters, feeds, services, event_grid, made })
     }
 
     /// Whether values are in Cosmos DB and messages in Service Bus.
@@ -99,9 +103,10 @@ impl Account {
         }
     }
 
-    fn create_topic(&self, name: &str) {
-        self.bus.create_subscription(name, name, Sessions::None);
-        self.bus.create_subscription(&Derived::Ordered.of(name), name, Sessions::Required);
+    /// Makes a subscription of a topic and of its second topic, and the queue of its dead letters.
+    fn create_subscription(&self, topic: &str, name: &str) {
+        self.bus.create_subscription(topic, name, Sessions::None);
+        self.bus.create_subscription(&Derived::Ordered.of(topic), name, Sessions::Required);
         self.bus.create_queue(&Derived::DeadLetters.of(name));
     }
 
@@ -138,7 +143,7 @@ impl Deployment for Account {
             (ResourceKind::Table, None) => self.storage.create_table(&table(name)).await,
             (ResourceKind::Bucket, _) => self.storage.create_container(name).await,
             (ResourceKind::Topic, Some(_)) => {
-                self.create_topic(name);
+                self.create_subscription(name, name);
                 Ok(())
             }
             (ResourceKind::Topic, None) => self.create_queues(name).await,
@@ -146,13 +151,20 @@ impl Deployment for Account {
         }
     }
 
-    async fn route(&self, queue: &EventQueue, bucket: &str) -> Result<()> {
-        if queue.kind() != ResourceKind::Bucket {
-            return Ok(());
+    async fn route(&self, queue: &EventQueue, source: &str) -> Result<()> {
+        let place = storage_queue(queue, source);
+        match (queue.kind(), &self.feeds) {
+            (ResourceKind::Topic, Some(_)) => self.create_subscription(source, &queue.physical(source)),
+            (ResourceKind::Bucket, _) => {
+                self.create_queues(&place).await?;
+                self.event_grid.route(source.to_owned(), place);
+            }
+            (ResourceKind::Table, Some(feeds)) => {
+                self.create_queues(&place).await?;
+                feeds.subscribe(source).await?;
+            }
+            _ => {}
         }
-        let queue = Derived::Events.without_double_hyphen(bucket);
-        self.create_queues(&queue).await?;
-        self.event_grid.route(bucket.to_owned(), queue);
         Ok(())
     }
 
@@ -161,6 +173,17 @@ impl Deployment for Account {
             Some(url) if at.url().is_none() => Ok(at.clone().with_url(ResourceUrl::parse(&url)?)),
             _ => Ok(at.clone()),
         }
+    }
+}
+
+/// The Storage Queue of a trigger, by the physical name of its source.
+pub(super) fn storage_queue(queue: &EventQueue, source: &str) -> String {
+    let name = queue.name();
+    match queue.kind() {
+        ResourceKind::Bucket if queue.is_default() => format!("0events-{source}"),
+        ResourceKind::Bucket => format!("0events{}-{name}-{source}", name.len()),
+        ResourceKind::Table => format!("0writes-{source}"),
+        _ => source.to_owned(),
     }
 }
 

@@ -8,7 +8,7 @@ use isobar::pub_sub::DeadLetter;
 use isobar::{Error, EventQueue, Result};
 use serde_json::Value;
 
-use super::account::{Account, AnyMessage};
+use super::account::{Account, AnyMessage, storage_queue};
 use super::service_bus::{Delivery, Sent, ServiceBus};
 use crate::backends::dead_letters::{DeadLetterQueues, Stored};
 use crate::backends::provisioned::Deployment;
@@ -24,12 +24,11 @@ impl DeadLetterQueues for Account {
     fn dead_letter_queues(&self, queue: &EventQueue) -> Vec<(String, String)> {
         let name = self.physical(queue.source());
         vec![match queue.kind() {
-            ResourceKind::Bucket => {
-                let events = Derived::Events.without_double_hyphen(&name);
-                (format!("{events}{POISON}"), events)
+            ResourceKind::Topic if self.is_full() => (Derived::DeadLetters.of(&queue.physical(&name)), name),
+            _ => {
+                let place = storage_queue(queue, &name);
+                (format!("{place}{POISON}"), place)
             }
-            _ if self.is_full() => (Derived::DeadLetters.of(&name), name),
-            _ => (format!("{name}{POISON}"), name),
         }]
     }
 

@@ -113,9 +113,10 @@ impl AzureApp {
     async fn poll(&self) -> Result<bool> {
         let mut any = false;
         for trigger in self.host.files().triggers() {
-            any |= match trigger.text("type") {
-                Some("serviceBusTrigger") => self.poll_subscription(trigger).await,
-                Some("queueTrigger") => self.poll_queue(trigger).await?,
+            any |= match (trigger.text("type"), &self.account.feeds) {
+                (Some("serviceBusTrigger"), _) => self.poll_subscription(trigger).await,
+                (Some("queueTrigger"), _) => self.poll_queue(trigger).await?,
+                (Some("cosmosDBTrigger"), Some(feeds)) => feeds.poll(trigger, &self.host).await?,
                 _ => false,
             };
         }

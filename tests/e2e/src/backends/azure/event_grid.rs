@@ -1,5 +1,5 @@
 //! **A double** of Event Grid, made by isobar: a proxy between the provider and the blobs. It passes everything
-//! unchanged, and sends each change in a container to the container's queue, in the schema of Event Grid.
+//! unchanged, and sends each change in a container to the queues of its triggers, in the schema of Event Grid.
 //!
 //! Source: <https://learn.microsoft.com/azure/event-grid/event-schema-blob-storage>.
 
@@ -29,8 +29,8 @@ pub(super) struct EventGrid {
     emulator: String,
     storage: Arc<Storage>,
     clock: ManualClock,
-    /// By container, the queue of its events.
-    queues: Mutex<BTreeMap<String, String>>,
+    /// By container, the queues of its events.
+    queues: Mutex<BTreeMap<String, Vec<String>>>,
     events: AtomicU64,
 }
 
@@ -46,7 +46,7 @@ impl EventGrid {
 
     /// Routes the events of a container to a queue, as a subscription of Event Grid does.
     pub(super) fn route(&self, container: String, queue: String) {
-        self.queues.lock().insert(container, queue);
+        self.queues.lock().entry(container).or_default().push(queue);
     }
 
     /// Sends the event of a request that succeeded, if it has one.
@@ -54,7 +54,10 @@ impl EventGrid {
         let Some((kind, api)) = change(parts) else { return Ok(()) };
         let path = parts.uri.path();
         let Some((container, blob)) = named(path) else { return Ok(()) };
-        let Some(queue) = self.queues.lock().get(&container).cloned() else { return Ok(()) };
+        let queues = self.queues.lock().get(&container).cloned().unwrap_or_default();
+        if queues.is_empty() {
+            return Ok(());
+        }
         let size = match api {
             "PutBlob" => Some(size),
             "DeleteBlob" => None,
@@ -72,7 +75,10 @@ impl EventGrid {
             },
             "dataVersion": "", "metadataVersion": "1",
         });
-        self.storage.send(&queue, &BASE64_STANDARD.encode(event.to_string())).await
+        for queue in queues {
+            self.storage.send(&queue, &BASE64_STANDARD.encode(event.to_string())).await?;
+        }
+        Ok(())
     }
 }
 

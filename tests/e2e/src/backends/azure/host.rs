@@ -55,7 +55,10 @@ impl Host {
     pub(super) fn call_of(&self, plain: &str, call: impl FnOnce(Trigger<'_>) -> Call) -> Call {
         match self.files().named(plain) {
             Ok(trigger) => call(trigger),
-            Err(_) => call(Trigger { function: &format!("{plain}-{SECRET}"), binding: &Value::Null, bindings: 1 }),
+            Err(_) => {
+                let (function, null) = (format!("{plain}-{SECRET}"), &Value::Null);
+                call(Trigger { function: &function, binding: null, bindings: 1, retry: null })
+            }
         }
     }
 
