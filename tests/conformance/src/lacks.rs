@@ -52,7 +52,7 @@ impl fmt::Display for Lacks {
             Self::Http => "the harness's host lacks HTTP",
             Self::Invoke => "the harness's host lacks direct calls",
             Self::Tick => "the harness's host lacks schedules",
-            Self::Deliver => "the harness's host lacks the delivery of messages and object events",
+            Self::Deliver => "the harness's host lacks the delivery of messages, object events and writes",
             Self::DeadLetters => "the harness's host lacks a list of dead letters",
             Self::Redrive => "the harness's host lacks the redrive of dead letters",
         })

@@ -117,7 +117,7 @@ pub trait RunningApp: Send + Sync {
         Err(Lacks::Tick.into())
     }
 
-    /// Delivers messages and object events, and returns when none is due and none is being handled.
+    /// Delivers messages, object events and the writes of tables, and returns when none is due and none is being handled.
     async fn deliver(&self) -> HarnessResult<()> {
         Err(Lacks::Deliver.into())
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use isobar::prelude::*;
 use isobar_azure::HttpMode;
 use isobar_conformance::Absent;
 use isobar_conformance::memory::Memory;
@@ -99,19 +100,40 @@ async fn does_the_same(host: impl Harness) -> TrialResult {
     Ok(())
 }
 
-/// A validator of JSON Schema accepts the manifest that the binary prints.
+/// An app of every kind of trigger.
+fn every_trigger(cloud: &Cloud) -> App {
+    let (orders, scans) = (cloud.topic::<u32>("orders"), cloud.bucket("scans"));
+    App::new("shop")
+        .http(Router::new())
+        .on_message(&orders, async |_, _| {})
+        .on_message(orders.subscription("index"), async |_, _| {})
+        .on_object(&scans, async |_, _| {})
+        .on_object(scans.events("thumbs").with_prefix("in/").with_suffix(".jpg").created(), async |_, _| {})
+        .on_object(scans.events("audit").deleted(), async |_, _| {})
+        .on_write(&cloud.table::<u32>("stock"), async |_, _| {})
+        .on_schedule("sweep", every(Duration::from_secs(3_600)), async |_, _| {})
+        .on_invoke("stats", async |(), _| Ok::<_, Error>(()))
+}
+
+/// A validator of JSON Schema accepts the manifest that the binary prints, and that of an app of every kind of trigger, but
+/// no trigger of these kinds without its fields.
 fn manifest(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
     const VALIDATE: &str = "import json, sys\nfrom jsonschema import Draft202012Validator as Validator\n\
-        schema, manifest = map(json.loads, sys.argv[1:])\nValidator.check_schema(schema)\n\
-        Validator(schema).validate(manifest)\nassert not Validator(schema).is_valid({**manifest, 'version': 2})\n\
-        broken = [{**manifest, 'triggers': [{'kind': 'schedule', 'name': 'x' * n}]} for n in (2, 3)]\n\
+        schema, printed, every = map(json.loads, sys.argv[1:])\nValidator.check_schema(schema)\n\
+        [Validator(schema).validate(manifest) for manifest in (printed, every)]\n\
+        broken = [{'kind': 'schedule', 'name': 'x' * n} for n in (2, 3)]\n\
+        broken += [{'kind': it['kind']} for it in every['triggers'] if it['kind'] != 'http']\n\
+        broken += [{**it, 'change': 'x', 'subscription': 'X', 'table': ''} for it in every['triggers'] if 'retry' in it]\n\
+        broken = [{**every, 'triggers': [it]} for it in broken] + [{**printed, 'version': 2}]\n\
         assert not any(map(Validator(schema).is_valid, broken))";
     let python = Python::ready()?;
     let printed = Command::new(binary).env("ISOBAR_MANIFEST", "1").output().unwrap();
     assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     let printed = String::from_utf8(printed.stdout).unwrap();
+    let cloud = Cloud::memory();
+    let every = every_trigger(&cloud).start(&cloud).unwrap().to_json().unwrap();
     let mut validate = Command::new(python.interpreter());
-    let validated = validate.args(["-c", VALIDATE, isobar::manifest::SCHEMA, &printed]).output().unwrap();
+    let validated = validate.args(["-c", VALIDATE, isobar::manifest::SCHEMA, &printed, &every]).output().unwrap();
     assert!(validated.status.success(), "{printed}\n{}", String::from_utf8_lossy(&validated.stderr));
     Ok(Ok(Completion::Completed))
 }

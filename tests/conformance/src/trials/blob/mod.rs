@@ -10,6 +10,7 @@ pub mod content;
 pub mod copy;
 pub mod durability;
 pub mod events;
+pub mod filters;
 pub mod groups;
 pub mod keys;
 pub mod lists;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Trial> {
         signed::all(),
         serve::all(),
         events::all(),
+        filters::all(),
         triggers::all(),
         store::all(),
         access::all(),

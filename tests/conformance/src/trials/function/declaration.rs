@@ -1,5 +1,7 @@
 //! An app that is declared wrongly does not start, and its error names all problems.
 
+use std::time::Duration;
+
 use isobar::driver::ResourceKind;
 use isobar::driver::key_value::KeyValue;
 use isobar::prelude::*;
@@ -9,6 +11,7 @@ use crate::{Provided, TrialResult, World};
 
 crate::trials![
     "FN-7" => bad_cron_lines_are_reported_with_the_problem,
+    "FN-7" => intervals_that_divide_neither_an_hour_nor_a_day_are_reported,
     "FN-7" => two_handlers_for_one_trigger_are_reported,
     "FN-7" => modules_that_collide_and_bad_prefixes_are_reported,
     "FN-7" => the_error_of_an_app_that_cannot_be_built_is_reported,
@@ -47,9 +50,42 @@ async fn bad_cron_lines_are_reported_with_the_problem(world: Box<dyn World>) -> 
     Ok(())
 }
 
+async fn intervals_that_divide_neither_an_hour_nor_a_day_are_reported(world: Box<dyn World>) -> TrialResult {
+    let (second, minute, hour) = (Duration::from_secs(1), Duration::from_secs(60), Duration::from_secs(3_600));
+    let bad = [
+        Duration::ZERO,
+        second,
+        second * 30,
+        second * 90,
+        minute * 7,
+        minute * 45,
+        minute * 90,
+        hour * 5,
+        hour * 25,
+        hour * 48,
+        minute + Duration::from_nanos(1),
+        hour - Duration::from_millis(1),
+        hour * 24 + second,
+        Duration::MAX,
+    ];
+    let app = move |_: &Cloud| {
+        let app = App::new("clock").on_schedule("good", every(minute), |_, _cx| async {});
+        bad.iter().enumerate().fold(app, |app, (place, interval)| {
+            app.on_schedule(format!("bad-{place}"), every(*interval), |_, _cx| async {})
+        })
+    };
+    let report = start_error(&*world, app).await?;
+    for (place, interval) in bad.iter().enumerate() {
+        let problem = format!("schedule `bad-{place}`: an interval of {interval:?} does not divide an hour or a day");
+        assert!(report.contains(&problem), "{problem} is not in: {report}");
+    }
+    assert!(!report.contains("`good`"), "{report}");
+    Ok(())
+}
+
 async fn two_handlers_for_one_trigger_are_reported(world: Box<dyn World>) -> TrialResult {
     let app = |cloud: &Cloud| {
-        let (jobs, pages) = (cloud.topic::<u32>("jobs"), cloud.bucket("pages"));
+        let (jobs, pages, notes) = (cloud.topic::<u32>("jobs"), cloud.bucket("pages"), cloud.table::<u32>("notes"));
         App::new("double")
             .http(Router::new())
             .http(Router::new())
@@ -57,13 +93,18 @@ async fn two_handlers_for_one_trigger_are_reported(world: Box<dyn World>) -> Tri
             .on_message(jobs.subscription("default").with_max_attempts(1), |_, _cx| async {})
             .on_object(&pages, |_, _cx| async {})
             .on_object(&pages, |_, _cx| async {})
+            .on_write(&notes, |_, _cx| async {})
+            .on_write(notes.writes().with_max_attempts(1), |_, _cx| async {})
             .on_schedule("sweep", "0 3 * * *", |_, _cx| async {})
             .on_schedule("sweep", "0 4 * * *", |_, _cx| async {})
+            .on_schedule("dust", "0 4 * * *", |_, _cx| async {})
+            .on_schedule("dust", every(Duration::from_secs(3_600)), |_, _cx| async {})
             .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
             .on_invoke("stats", |(), _cx| async { Ok::<_, Error>(()) })
     };
     let report = start_error(&*world, app).await?;
-    for twice in ["`http`", "topic `jobs`", "bucket `pages`", "schedule `sweep`", "function `stats`"] {
+    let events = ["`http`", "topic `jobs`", "bucket `pages`", "writes of table `notes`"];
+    for twice in events.into_iter().chain(["schedule `sweep`", "schedule `dust`", "function `stats`"]) {
         assert!(report.contains(twice), "{twice} is not named in: {report}");
     }
     Ok(())
@@ -185,10 +226,13 @@ async fn a_trigger_on_a_resource_of_another_cloud_is_reported(world: Box<dyn Wor
     let app = move |_: &Cloud| {
         App::new("stranger")
             .on_message(&other.topic::<u32>("jobs"), |_, _cx| async {})
-            .on_object(&other.bucket("pages"), |_, _cx| async {})
+            .on_object(other.bucket("pages").events("thumbs"), |_, _cx| async {})
+            .on_write(&other.table::<u32>("notes"), |_, _cx| async {})
     };
     let report = start_error(&*world, app).await?;
-    assert!(report.contains("topic `jobs`") && report.contains("bucket `pages`"), "{report}");
+    for foreign in ["topic `jobs`", "bucket `pages`", "table `notes`"] {
+        assert!(report.contains(&format!("{foreign} belongs to another cloud")), "{foreign} is not named in: {report}");
+    }
     Ok(())
 }
 

@@ -19,6 +19,8 @@ crate::trials![
     "FN-9" => a_clone_keeps_its_access_when_another_is_narrowed,
     "FN-9" => a_manifest_contains_the_attempts_of_a_message,
     "FN-9" => a_manifest_comes_back_from_its_json,
+    "FN-9" => a_manifest_contains_subscriptions_filters_and_writes,
+    "FN-9" => a_manifest_without_names_of_queues_is_read,
     "FN-9" => two_starts_of_one_app_have_one_manifest,
     "FN-9" => a_manifest_of_an_app_of_nothing_is_empty,
     "FN-9" => a_resource_can_be_opened_behind_its_driver,
@@ -157,6 +159,79 @@ async fn a_manifest_comes_back_from_its_json(world: Box<dyn World>) -> TrialResu
     let orders = json!({"kind": "message", "topic": "orders", "subscription": "default", "retry": retry});
     let triggers = value["triggers"].as_array().expect("it is a list");
     assert!(triggers.contains(&orders) && triggers.contains(&json!({"kind": "http"})), "{triggers:?}");
+    Ok(())
+}
+
+/// An app whose topic, bucket and table have a queue for each way to declare one, not in their order.
+fn triggers(cloud: &Cloud) -> App {
+    let (orders, scans, stock) = (cloud.topic::<u32>("orders"), cloud.bucket("scans"), cloud.table::<u32>("stock"));
+    let (min, max) = (Duration::from_millis(1_500), Duration::from_secs(60));
+    let thumbs = scans.events("thumbs").with_prefix("a//%").with_suffix(".é").created();
+    App::new("shop")
+        .on_write(stock.writes().with_max_attempts(3).with_backoff(min, max), |_, _cx| async {})
+        .on_object(thumbs.with_max_attempts(2).with_backoff(min, max), |_, _cx| async {})
+        .on_object(scans.events("audit").deleted(), |_, _cx| async {})
+        .on_object(&scans, |_, _cx| async {})
+        .on_message(orders.subscription("mail").with_max_attempts(0), |_, _cx| async {})
+        .on_message(orders.subscription("index").with_backoff(min, max), |_, _cx| async {})
+        .on_message(&orders, |_, _cx| async {})
+}
+
+async fn a_manifest_contains_subscriptions_filters_and_writes(world: Box<dyn World>) -> TrialResult {
+    let manifest = manifest_of(&*world, triggers).await?;
+    let json = manifest.to_json()?;
+    assert_eq!(serde_json::from_str::<Manifest>(&json)?, manifest);
+    let retry = |attempts, min, max| json!({"max_attempts": attempts, "min_backoff_ms": min, "max_backoff_ms": max});
+    let default = retry(5, 1_000, 300_000);
+    let expected = json!([
+        {"kind": "object", "bucket": "scans", "name": "audit", "change": "deleted", "retry": default},
+        {"kind": "object", "bucket": "scans", "name": "default", "retry": default},
+        {"kind": "object", "bucket": "scans", "name": "thumbs", "prefix": "a//%", "suffix": ".é", "change": "created",
+         "retry": retry(2, 1_500, 60_000)},
+        {"kind": "write", "table": "stock", "retry": retry(3, 1_500, 60_000)},
+        {"kind": "message", "topic": "orders", "subscription": "default", "retry": default},
+        {"kind": "message", "topic": "orders", "subscription": "index", "retry": retry(5, 1_500, 60_000)},
+        {"kind": "message", "topic": "orders", "subscription": "mail", "retry": retry(1, 1_000, 300_000)},
+    ]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json)?["triggers"], expected);
+    let queues: Vec<_> = manifest.queues().map(|(queue, retry)| (queue.to_string(), retry.max_attempts)).collect();
+    let texts = [
+        ("bucket `scans`, events `audit`", 5),
+        ("bucket `scans`", 5),
+        ("bucket `scans`, events `thumbs`", 2),
+        ("writes of table `stock`", 3),
+        ("topic `orders`", 5),
+        ("topic `orders`, subscription `index`", 5),
+        ("topic `orders`, subscription `mail`", 1),
+    ];
+    assert_eq!(queues, texts.map(|(text, attempts)| (text.to_owned(), attempts)));
+    assert_eq!(manifest.handled(), texts.map(|(text, _)| text).join(", "));
+    assert_eq!((declared(manifest.tables()), declared(manifest.buckets())), {
+        (vec![("stock", Access::ReadWrite)], vec![("scans", Access::ReadWrite)])
+    });
+    Ok(())
+}
+
+/// As an earlier isobar printed it.
+async fn a_manifest_without_names_of_queues_is_read(world: Box<dyn World>) -> TrialResult {
+    let retry = json!({"max_attempts": 5, "min_backoff_ms": 1_000, "max_backoff_ms": 300_000});
+    let earlier = json!({
+        "version": 1, "app": "shop",
+        "resources": [
+            {"kind": "bucket", "name": "scans", "access": "read", "options": {}},
+            {"kind": "topic", "name": "orders", "access": "none"},
+        ],
+        "triggers": [
+            {"kind": "object", "bucket": "scans", "retry": retry},
+            {"kind": "message", "topic": "orders", "retry": retry},
+        ],
+    });
+    let app = |cloud: &Cloud| {
+        let scans = cloud.bucket("scans").read_only();
+        let app = App::new("shop").on_object(&scans, |_, _cx| async {});
+        app.on_message(&cloud.topic::<u32>("orders").subscribe_only(), |_, _cx| async {})
+    };
+    assert_eq!(serde_json::from_value::<Manifest>(earlier)?, manifest_of(&*world, app).await?);
     Ok(())
 }
 

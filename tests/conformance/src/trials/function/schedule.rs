@@ -18,6 +18,7 @@ crate::trials![
     "FN-5" => a_tick_of_an_unknown_schedule_is_not_found_and_named,
     "FN-5" => what_a_tick_publishes_is_delivered,
     "FN-5" => a_cron_line_names_its_next_time_in_utc,
+    "FN-5" => every_interval_is_a_line_with_equal_intervals_from_midnight,
 ];
 
 async fn a_tick_runs_its_handler_with_schedule_and_due_time(world: Box<dyn World>) -> TrialResult {
@@ -151,5 +152,42 @@ async fn a_cron_line_names_its_next_time_in_utc(world: Box<dyn World>) -> TrialR
     assert_eq!(hours("0 0 * * 0")?, 3 * 24, "0 is Sunday");
     assert_eq!(hours("0 0 29 2 *")?, ((365 + 365) + 31 + 28) * 24, "2028 has a 29th of February");
     drop(world);
+    Ok(())
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+
+async fn every_interval_is_a_line_with_equal_intervals_from_midnight(world: Box<dyn World>) -> TrialResult {
+    let minutes = [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30].map(|minutes| minutes * MINUTE);
+    let hours = [1, 2, 3, 4, 6, 8, 12, 24].map(|hours| hours * HOUR);
+    let intervals: Vec<_> = minutes.into_iter().chain(hours).collect();
+    let (declared, recorded) = (intervals.clone(), Recorded::default());
+    let sink = recorded.clone();
+    let app = move |_: &Cloud| {
+        declared.iter().fold(App::new("clock"), |app, seconds| {
+            let sink = sink.clone();
+            app.on_schedule(format!("every-{seconds}"), every(Duration::from_secs(*seconds)), move |tick: Tick, _cx| {
+                sink.add(tick.schedule);
+                async {}
+            })
+        })
+    };
+    let app = world.run(app).await?;
+    assert_eq!(app.manifest().schedules().count(), intervals.len());
+    let midnight = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    for seconds in intervals {
+        let name = format!("every-{seconds}");
+        let line = &app.manifest().schedules().find(|it| it.name == name).expect("it is declared").cron;
+        let schedule = CronSchedule::parse(line)?;
+        let mut time = midnight;
+        for _ in 0..=48 * HOUR / seconds {
+            let next = schedule.next_after(time).expect("a next time");
+            assert_eq!(next, time + Duration::from_secs(seconds), "`{line}` for {seconds} s");
+            time = next;
+        }
+        app.tick(&name).await?;
+        assert_eq!(recorded.all().last(), Some(&name));
+    }
     Ok(())
 }
