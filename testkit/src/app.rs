@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Request;
 use isobar_abstraction::driver::Hosted;
 use isobar_abstraction::pub_sub::Message;
-use isobar_abstraction::{App, Body, Cloud, Error, ObjectEvent, Outcome, Tick};
+use isobar_abstraction::{App, Body, Cloud, Error, ObjectEvent, Outcome, Tick, WriteEvent};
 use serde_json::Value;
 
 /// The number of messages and object events that an app has acknowledged.
@@ -43,6 +43,7 @@ pub fn shop(cloud: &Cloud) -> (Hosted, Acknowledgements) {
             objects.0.fetch_add(1, Ordering::Relaxed);
             async { Outcome::Ack }
         })
+        .on_write(&cloud.table::<Bytes>("links"), |_: WriteEvent, _| async { Outcome::Ack })
         .on_schedule("sweep", "0 3 * * *", |_: Tick, _| async { Outcome::Ack })
         .on_invoke("size", |payload: Value, _| async move { Ok::<_, Error>(payload.to_string().len()) })
         .on_invoke("none", |_: Value, _| async { Ok::<_, Error>(()) });

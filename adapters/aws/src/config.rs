@@ -6,17 +6,18 @@
 //!
 //! | resource | name on AWS |
 //! |---|---|
-//! | table `links` | DynamoDB table `links`, string keys `pk` and `sk`, TTL attribute `ttl` |
-//! | bucket `pages` | S3 bucket `pages`; its events arrive in the queue `pages--events`, dead letters go to `pages--events--dead` |
+//! | table `links` | DynamoDB table `links`, string keys `pk` and `sk`, TTL attribute `ttl`; the keys of writes are in the queue `links--writes` |
+//! | bucket `pages` | S3 bucket `pages`; its events arrive in the queue `pages--events`, those named `thumbs` in `pages--events--thumbs` |
 //! | topic `clicks` | SNS topic `clicks`, and `clicks.fifo` for messages with an ordering key; queues and dead letters as below |
 //! | schedule `sweep` | EventBridge schedule or rule `sweep` |
 //!
 //! The messages of topic `clicks` arrive in the SQS queues `clicks` and `clicks.fifo`, subscribed
-//! with raw delivery; dead letters go to `clicks--dead` and `clicks--dead.fifo`.
+//! with raw delivery, those of its subscription `index` in `clicks--index` and `clicks--index.fifo`; dead letters go to
+//! `clicks--dead` and `clicks--dead.fifo`.
 //!
-//! A URL selects another resource: `dynamodb://links-prod?region=eu-west-1`, `s3://pages-prod?events=QUEUE`,
-//! `sns://clicks-prod?queue=QUEUE&account=123456789012`; the dead letters of a queue `QUEUE` are in `QUEUE--dead`.
-//! All three accept `region=` and `endpoint=`.
+//! A URL selects another resource: `dynamodb://links-prod?writes=QUEUE`, `s3://pages-prod?events=QUEUE`,
+//! `sns://clicks-prod?queue=QUEUE&account=123456789012`; the queue of a trigger with the name `index` is `QUEUE--index`, and the
+//! dead letters of a queue `QUEUE` are in `QUEUE--dead`. All three accept `region=` and `endpoint=`.
 //!
 //! # Variables
 //!

@@ -6,6 +6,7 @@ mod object;
 mod queue;
 mod response;
 mod shape;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -19,6 +20,7 @@ pub(crate) use object::changes;
 pub(crate) use queue::Record;
 pub(crate) use response::ResponseFormat;
 pub(crate) use shape::{Gateway, Shape};
+pub(crate) use stream::written_keys;
 pub(crate) use time::schedule;
 pub(crate) use topic::Notification;
 pub(crate) use trace::from_xray;

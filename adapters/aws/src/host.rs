@@ -9,6 +9,7 @@ mod source;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 use std::fmt;
 use std::sync::Arc;
@@ -134,6 +135,10 @@ impl Lambda {
             Shape::Bucket => {
                 let cx = self.context(call);
                 within(&cx, direct::handle_bucket(self, text, incoming, &cx)).await.map(null)
+            }
+            Shape::Stream => {
+                let cx = self.context(call);
+                within(&cx, writes::handle(self, incoming)).await.map(LambdaReply::Json)
             }
             Shape::Schedule => {
                 self.tick(event::schedule(incoming, &self.state.config.prefix, now)?, call).await.map(null)

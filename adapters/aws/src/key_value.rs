@@ -106,6 +106,11 @@ impl DynamoKeyValue {
     }
 }
 
+/// The key of a record in a stream, from the JSON of its `Keys`; `None` if isobar does not write such a key.
+pub(crate) fn key_in_stream(keys: &str) -> Option<Key> {
+    serde_json::from_str::<ReadItem>(keys).ok()?.key().ok()
+}
+
 /// Parts of DynamoDB's messages about a table with other keys.
 const OTHER_KEYS: &[&str] = &[
     "does not match the schema",

@@ -3,7 +3,7 @@
 //! | trait | service |
 //! |---|---|
 //! | function | Lambda: one binary answers API Gateway, Function URLs, load balancers, queues, S3, EventBridge and direct calls |
-//! | key-value | DynamoDB |
+//! | key-value | DynamoDB, with its streams |
 //! | blob | S3 |
 //! | pub/sub | SNS topics with SQS queues as their subscriptions |
 //!

@@ -30,7 +30,7 @@ use sns::Entry;
 /// The suffix of the names of FIFO topics and queues.
 pub(crate) const FIFO: &str = ".fifo";
 
-/// The number of concurrent requests of one call of `publish`.
+/// The number of concurrent requests of one call.
 const CONCURRENT_REQUESTS: usize = 8;
 
 /// The number of attempts for a message that SNS rejects while it accepts others of the same request.

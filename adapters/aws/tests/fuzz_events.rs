@@ -21,12 +21,14 @@ const SECRET: &str = "hunter2";
 const WORDS: &str = "?|#|GET|HEAD|2.0|$default|AP/+|AP/|<xml>|> later|aws:sqs|aws:sns|aws:s3|aws.s3|s3:TestEvent\
     |Object Created|Scheduled Event|invoke|ping|schedule|size|sweep|ObjectCreated:Put|ObjectRemoved:Delete\
     |arn:aws:sqs:eu-west-1:123456789012:clicks|arn:aws:sns:eu-west-1:123456789012:clicks\
-    |arn:aws:sqs:eu-west-1:123456789012:pages--events|arn:aws:sqs:::clicks|arn:aws:sqs:x.y/z:1:clicks|arn\
+    |arn:aws:sqs:eu-west-1:123456789012:pages--events|arn:aws:sqs:eu-west-1:123456789012:links--writes|aws:dynamodb\
+    |arn:aws:dynamodb:eu-west-1:1:table/links/stream/1|table/links|INSERT|{\"due\":18446744073709551615}|arn:aws:sqs:::clicks|arn:aws:sqs:x.y/z:1:clicks|arn\
     |{\"enc\":\"base64\"}|{\"dead\":{}}|{\"at\":18446744073709551615}";
 
 const NAMES: &str = "isobar|function|payload|Records|eventSource|EventSource|eventSourceARN|messageId|body\
     |isBase64Encoded|requestContext|elb|http|version|httpMethod|resource|headers|cookies|multiValueHeaders\
-    |pathParameters|isobar.meta|stringValue|MessageGroupId|Sns|detail|warmer";
+    |pathParameters|isobar.meta|stringValue|MessageGroupId|Sns|detail|warmer\
+    |dynamodb|eventName|Keys|pk|sk|S|N|ApproximateFirstReceiveTimestamp";
 
 fn seeds() -> Vec<Value> {
     let fixtures = fixtures(env!("CARGO_MANIFEST_DIR"), "json");
@@ -56,11 +58,20 @@ fn own() -> Vec<Value> {
         "Type": "Notification", "MessageId": "m", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:clicks",
         "Message": "<xml hunter2>", "Timestamp": "2026-01-01T00:00:00Z", "MessageAttributes": {},
     });
+    let writes = ["INSERT", "REMOVE"].map(|name| {
+        json!({
+            "eventName": name, "eventSource": "aws:dynamodb",
+            "dynamodb": {"Keys": {"pk": {"S": "a"}, "sk": {"S": "!"}}, "NewImage": {"value": {"S": SECRET}}},
+            "eventSourceARN": "arn:aws:dynamodb:eu-west-1:123456789012:table/links/stream/2026-01-01T00:00:00.000",
+        })
+    });
     let mut all = vec![
         json!({"Records": [record("pages--events", "a", &s3.to_string())]}),
         json!({"Records": [record("clicks", "a", &sns.to_string())]}),
         json!({"Records": [{"EventSource": "aws:sns", "Sns": sns}]}),
         s3,
+        json!({"Records": [record("links--writes", "a", r#"{"table":"links","key":{"partition":"a","sort":"b"}}"#)]}),
+        json!({ "Records": writes }),
         json!({"source": "aws.s3", "detail-type": "Object Created", "time": "2026-01-01T00:00:00Z",
             "detail": {"bucket": {"name": "pages"}, "object": {"key": "a b", "size": 7}}}),
         json!({"source": "aws.events", "detail-type": "Scheduled Event", "resources": ["arn:aws:events:e:1:rule/sweep"]}),

@@ -42,7 +42,7 @@ class Deployment:
     def __init__(self, request):
         self.request, self.manifest, self.prefix = request, request["manifest"], request["prefix"]
         self.account = Account(request["endpoint"])
-        self.queues = []
+        self.queues, self.streams = [], []
 
     def resources(self, kind):
         return [resource["name"] for resource in self.manifest["resources"] if resource["kind"] == kind]
@@ -63,6 +63,8 @@ class Deployment:
         for bucket in {trigger["bucket"] for trigger in self.triggers("object")}:
             names = [trigger["name"] for trigger in self.triggers("object") if trigger["bucket"] == bucket]
             self.bucket_events(self.prefix + bucket, names)
+        for trigger in self.triggers("write"):
+            self.writes(self.prefix + trigger["table"])
         function = self.function()
         self.listen(function)
         if self.triggers("schedule"):
@@ -83,8 +85,8 @@ class Deployment:
             TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
         )
 
-    def queue(self, name, service, source, fifo=False):
-        """A queue for the messages of a service from a source, with its queue of dead letters."""
+    def queue(self, name, service=None, source=None, fifo=False):
+        """A queue with its queue of dead letters. A service sends messages to it from a source, or the app itself does."""
         suffix, kind = (".fifo", {"FifoQueue": "true"}) if fifo else ("", {})
         sqs = self.account.client("sqs")
         arn = lambda queue: f"arn:aws:sqs:{REGION}:{self.account.number}:{queue}"
@@ -93,8 +95,9 @@ class Deployment:
         # The app itself moves messages to the dead letters, with a reason. This limit is for messages that kill the
         # function each time.
         backstop = json.dumps({"deadLetterTargetArn": arn(f"{name}--dead{suffix}"), "maxReceiveCount": 100})
-        policy = self.policy(service, "sqs:SendMessage", arn(name + suffix), source)
-        attributes = {**retention, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop, "Policy": policy}
+        attributes = {**retention, "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": backstop}
+        if service:
+            attributes["Policy"] = self.policy(service, "sqs:SendMessage", arn(name + suffix), source)
         sqs.create_queue(QueueName=name + suffix, Attributes=attributes)
         self.queues.append((arn(name + suffix), fifo))
         return arn(name + suffix)
@@ -134,6 +137,14 @@ class Deployment:
         self.account.client("s3").put_bucket_notification_configuration(
             Bucket=bucket, NotificationConfiguration=notifications
         )
+
+    def writes(self, table):
+        """The stream of a table, and the queue in which the app stores its keys."""
+        made = self.account.client("dynamodb").update_table(
+            TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
+        )
+        self.streams.append(made["TableDescription"]["LatestStreamArn"])
+        self.queue(f"{table}--writes")
 
     def policy(self, service, action, resource, source):
         allowed = {
@@ -177,6 +188,15 @@ class Deployment:
                 FunctionName=function,
                 # One message of a FIFO queue at a time: a failing one would cost later messages an attempt.
                 BatchSize=1 if fifo else 10,
+                FunctionResponseTypes=["ReportBatchItemFailures"],
+            )
+
+        for stream in self.streams:
+            self.account.client("lambda").create_event_source_mapping(
+                EventSourceArn=stream,
+                FunctionName=function,
+                StartingPosition="TRIM_HORIZON",
+                BatchSize=100,
                 FunctionResponseTypes=["ReportBatchItemFailures"],
             )
 

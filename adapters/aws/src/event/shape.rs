@@ -17,6 +17,8 @@ pub(crate) enum Shape {
     Topic,
     /// An object event of S3, or of EventBridge for S3.
     Bucket,
+    /// Records of a DynamoDB stream.
+    Stream,
     /// The test event that S3 sends when a notification is configured.
     BucketTest,
     /// A rule of EventBridge, or a schedule of EventBridge Scheduler without isobar's envelope as input.
@@ -103,7 +105,7 @@ fn records(fields: &Fields<'_>) -> Option<Shape> {
         Some("aws:sqs") => return Some(Shape::Queue),
         Some("aws:sns") => return Some(Shape::Topic),
         Some("aws:s3") => return Some(Shape::Bucket),
-        Some("aws:dynamodb") => "records of a DynamoDB stream",
+        Some("aws:dynamodb") => return Some(Shape::Stream),
         Some("aws:kinesis") => "records of a Kinesis stream",
         Some("aws:ses") => "a mail of SES",
         Some("aws:codecommit") => "an event of CodeCommit",

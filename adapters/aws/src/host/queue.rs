@@ -25,13 +25,10 @@ use super::source::{Source, matching};
 use super::{Lambda, MARGIN};
 use crate::event::{Arn, Incoming, Record};
 use crate::profile::PROFILE;
-use crate::pub_sub::sqs::{SqsQueue, VisibilityChange};
+use crate::pub_sub::sqs::{BATCH, SqsQueue, VisibilityChange};
 
 /// The number of messages that are handled concurrently.
 const CONCURRENT_MESSAGES: usize = 64;
-
-/// The most messages in one change of visibility.
-const BATCH: usize = 10;
 
 /// Handles the `Records` of an SQS event and returns Lambda's partial batch response.
 ///

@@ -1,19 +1,24 @@
-//! A queue in SQS: sends dead letters and changes the visibility of messages that Lambda received.
+//! A queue in SQS: sends dead letters and the keys of writes, and changes the visibility of messages that Lambda received.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use isobar_abstraction::driver::Derived;
 use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Safety, ServiceError};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::FIFO;
 use super::wire;
+use super::{CONCURRENT_REQUESTS, FIFO};
 use crate::State;
 use crate::service::AwsService;
+
+/// The most messages in one request.
+pub(crate) const BATCH: usize = 10;
 
 /// A queue in SQS.
 #[derive(Debug, Clone)]
@@ -64,9 +69,24 @@ struct VisibilityEntry<'a> {
     visibility_timeout: u32,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SendMessages {
+    queue_url: String,
+    entries: Vec<SendEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SendEntry {
+    id: String,
+    message_body: String,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct BatchAnswer {
+    successful: Vec<IgnoredAny>,
     failed: Vec<BatchFailure>,
 }
 
@@ -129,6 +149,36 @@ impl SqsQueue {
         // A duplicate of a dead letter is better than none.
         let result = self.service.json("AmazonSQS", "SendMessage", Safety::Idempotent, &request).await?;
         result.map(drop).map_err(|service_error| self.explain(service_error))
+    }
+
+    /// Sends messages whose bodies are JSON. `Ok` means that the queue has stored all; after an error it may have stored some.
+    ///
+    /// Errors: `NotFound` if the queue does not exist.
+    pub(crate) async fn send_all(&self, bodies: &[Bytes]) -> Result<()> {
+        let batches = stream::iter(bodies.chunks(BATCH)).map(Ok);
+        batches.try_for_each_concurrent(CONCURRENT_REQUESTS, |batch| self.send_batch(batch)).await
+    }
+
+    async fn send_batch(&self, bodies: &[Bytes]) -> Result<()> {
+        let entry = |(index, body): (usize, &Bytes)| SendEntry {
+            id: index.to_string(),
+            message_body: wire::escaped(&String::from_utf8_lossy(body)),
+        };
+        let entries = bodies.iter().enumerate().map(entry).collect();
+        let request = SendMessages { queue_url: self.url(), entries };
+        // A duplicate of a message is better than none.
+        let answer = self.service.json("AmazonSQS", "SendMessageBatch", Safety::Idempotent, &request).await?;
+        let answer = answer.map_err(|service_error| self.explain(service_error))?;
+        let BatchAnswer { successful, failed } = serde_json::from_slice(&answer).unwrap_or_default();
+        if failed.is_empty() && successful.len() == bodies.len() {
+            return Ok(());
+        }
+        let BatchFailure { code, message } = failed.into_iter().next().unwrap_or_default();
+        let (queue, stored, message) = (&self.name, successful.len(), message.unwrap_or_default());
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("the queue `{queue}` stored {stored} of {} messages: {code} {message}", bodies.len()),
+        ))
     }
 
     /// Changes the visibility timeout of up to 10 messages. Failures are only logged: the queue delivers these

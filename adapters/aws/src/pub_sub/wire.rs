@@ -84,7 +84,7 @@ pub(crate) fn encode<'a>(message: &'a Message<Bytes>, dead: Option<DeadLetterDet
 }
 
 /// JSON without characters that XML forbids. JSON itself escapes control characters.
-fn escaped(json: &str) -> String {
+pub(super) fn escaped(json: &str) -> String {
     json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 

@@ -1,7 +1,7 @@
 //! AWS's services in an emulator, and the Lambda host in this process.
 //!
 //! The emulator is the services: DynamoDB, S3, SNS, SQS, and the routes from SNS and S3 to SQS. `delivery` is what
-//! Lambda does around a function: it polls the queues, makes the events, and deletes the messages that the partial
+//! Lambda does around a function: it polls the queues and the streams of tables, makes the events, and deletes the messages that the partial
 //! batch response does not list. Time is the trial's: SQS hides a message for as long as it can, and shows it when the
 //! manual clock has passed its visibility timeout.
 
@@ -12,6 +12,7 @@ mod events;
 pub mod gaps;
 mod queue_proxy;
 mod queues;
+mod streams;
 
 use std::sync::Arc;
 

@@ -19,13 +19,13 @@ const FOREIGN: &[(&str, &str)] = &[
     ("aws_lambda_events.apigw-websocket-request", "a WebSocket message of API Gateway"),
     ("aws_lambda_events.cloudformation-custom-resource-create-request", "a custom resource of CloudFormation"),
     ("aws_lambda_events.cloudwatch_logs-event", "a batch of CloudWatch Logs"),
-    ("aws_lambda_events.dynamodb-event", "records of a DynamoDB stream"),
     ("aws_lambda_events.eventbridge-event-obj", "an EventBridge event of `aws.ec2`"),
     ("aws_lambda_events.kafka-event", "records of Kafka"),
     ("lambda_http.vpc_lattice_v2_request", "a request of VPC Lattice"),
 ];
 
 const TRIGGERS: &[(&str, &str)] = &[
+    ("aws_lambda_events.dynamodb-event", "Stream"),
     ("aws_lambda_events.eventbridge-schedule", "Schedule"),
     ("aws_lambda_events.s3-event", "Bucket"),
     ("aws_lambda_events.sns-event", "Topic"),

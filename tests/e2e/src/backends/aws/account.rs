@@ -10,6 +10,7 @@ use isobar::{EventQueue, Result};
 use serde_json::{Value, json};
 
 use super::queues::dead_letters_of;
+use super::streams::Streams;
 use super::{REGION, Services, environment};
 use crate::backends::dead_letters::Stored;
 use crate::backends::provisioned::{Deployment, Made};
@@ -21,6 +22,7 @@ pub(super) struct Account {
     pub(super) services: Services,
     pub(super) prefix: String,
     pub(super) dead_letters: Stored<Value>,
+    pub(super) streams: Streams,
     made: Made,
     admin: AwsProvider,
 }
@@ -28,8 +30,8 @@ pub(super) struct Account {
 impl Account {
     pub(super) fn new(services: Services, prefix: &str) -> Result<Self> {
         let admin = AwsProvider::new(AwsConfig::from_environment(&environment(&services, prefix))?);
-        let (made, dead_letters) = Default::default();
-        Ok(Self { services, prefix: prefix.to_owned(), dead_letters, made, admin })
+        let (made, dead_letters, streams) = Default::default();
+        Ok(Self { services, prefix: prefix.to_owned(), dead_letters, streams, made, admin })
     }
 
     pub(super) fn environment(&self) -> Environment {
@@ -40,7 +42,7 @@ impl Account {
         Ok(self.admin.service(service, None)?.call("deploy", Safety::Idempotent, request).await?.into_body())
     }
 
-    /// Calls an operation of SQS or DynamoDB.
+    /// Calls an operation of SQS, DynamoDB or its streams.
     pub(super) async fn json(&self, target: &str, input: &Value) -> Result<Value> {
         let service = if target.starts_with("AmazonSQS") { "sqs" } else { "dynamodb" };
         let request = Request::post("/")
@@ -150,7 +152,7 @@ impl Deployment for Account {
                     let end = if queue.ends_with(".fifo") { ".fifo" } else { "" };
                     self.subscribe_queue(&format!("{source}{end}"), &queue).await?;
                 }
-                _ => {}
+                _ => self.enable_stream(source).await?,
             }
         }
         Ok(())

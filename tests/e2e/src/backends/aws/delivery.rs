@@ -20,6 +20,7 @@ use super::account::Account;
 use super::queue_proxy::QueueProxy;
 use super::{REGION, events};
 use crate::backends::dead_letters::DeadLetterQueues;
+use crate::backends::provisioned::Deployment;
 use crate::backends::read_body;
 use isobar_conformance::{HarnessResult, RunningApp};
 
@@ -77,6 +78,22 @@ impl AwsApp {
         }
         Ok(true)
     }
+
+    /// Reads the stream of a table once. Returns whether the function has handled records.
+    async fn poll_stream(&self, table: &str) -> Result<bool> {
+        let records = self.account.records(table).await?;
+        if records.is_empty() {
+            return Ok(false);
+        }
+        match self.call(json!({ "Records": records }).to_string().as_bytes()).await {
+            Ok(output) if failed(&output)?.is_empty() => {
+                self.account.pass(table, &records);
+                Ok(true)
+            }
+            // The next call has the same records.
+            _ => Ok(false),
+        }
+    }
 }
 
 /// The ids in a partial batch response.
@@ -113,6 +130,11 @@ impl RunningApp for AwsApp {
         let mut may_be_late = self.manifest.objects().next().is_some();
         loop {
             let mut any = false;
+            for trigger in self.manifest.writes() {
+                while self.poll_stream(&self.account.physical(&trigger.table)).await? {
+                    any = true;
+                }
+            }
             for queue in self.account.queues(&self.manifest) {
                 while self.poll(&queue).await? {
                     any = true;

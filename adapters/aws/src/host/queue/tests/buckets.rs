@@ -1,6 +1,7 @@
 //! Notifications of S3 in a queue.
 
 use super::*;
+use crate::host::tests::triggers;
 
 const EVENTS: &str = "arn:aws:sqs:eu-west-1:123456789012:pages--events";
 
@@ -38,4 +39,18 @@ async fn malformed_notification_or_one_of_another_bucket_is_a_dead_letter() {
     assert_eq!(reasons.len(), 4);
     assert!(reasons.iter().all(|reason| !reason.contains("hunter2")), "{reasons:?}");
     assert!(host.seen().is_empty());
+}
+
+#[tokio::test]
+async fn notification_that_sns_wrapped_reaches_the_trigger_of_its_queue() {
+    let host = Host::with("http://127.0.0.1:1", &[], triggers("index"));
+    let envelope = json!({
+        "Type": "Notification", "MessageId": "sns-1", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:pages--events",
+        "Subject": "Amazon S3 Notification", "Message": notification("pages", "ObjectCreated:Put", "a").to_string(),
+        "Timestamp": "2026-01-01T00:00:00.250Z",
+    });
+    for (queue, expected) in [(EVENTS.to_owned(), "first"), (format!("{EVENTS}--index"), "second")] {
+        assert_eq!(failed(&host, &[record(&queue, "a", &envelope.to_string())]).await, [""; 0]);
+        assert_eq!(host.seen(), [format!("{expected}: a, attempt 1")]);
+    }
 }
