@@ -164,8 +164,10 @@ struct SendFailure {
 impl PubSub for SnsPubSub {
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
         let now = self.state.clock.now();
+        let dues: Vec<_> = messages.iter().map(|raw| raw.due).collect();
         let messages: Vec<_> = messages.into_iter().map(|raw| raw.into_message(new_id(now), now)).collect();
-        let entries: Result<Vec<_>> = messages.iter().map(Entry::new).collect();
+        let entries: Result<Vec<_>> =
+            messages.iter().zip(dues).map(|(message, due)| Entry::new(message, due)).collect();
         let entries = match entries {
             Ok(entries) => entries,
             Err(error) => return messages.iter().map(|_| Err(error.clone())).collect(),

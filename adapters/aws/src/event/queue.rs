@@ -24,6 +24,8 @@ pub(crate) struct Record {
     /// The group in a FIFO queue, whose messages are in order.
     pub(crate) group: Option<String>,
     pub(crate) message: Message<Bytes>,
+    /// The time before which the message must not be delivered.
+    pub(crate) due: Option<SystemTime>,
     /// The reason why the message cannot be read, if it cannot; `message` then has the original body.
     pub(crate) unreadable: Option<String>,
 }
@@ -57,24 +59,22 @@ impl Record {
         (message.attempt, message.ordering_key) = (attempt, group.clone());
         message.attributes = attributes.as_ref().cloned().unwrap_or_default();
         let decoded = body.and_then(|body| {
-            let received = ReceivedMessage {
-                id: id.clone(),
-                body,
-                attributes: attributes?,
-                sent_at,
-                attempt,
-                group: group.clone(),
-            };
-            Ok(received.decode()?.0)
+            let (id, group) = (id.clone(), group.clone());
+            ReceivedMessage { id, body, attributes: attributes?, sent_at, attempt, group }.decode()
         });
-        let unreadable = match decoded {
+        let (due, unreadable) = match decoded {
             Ok(decoded) => {
-                message = decoded;
-                None
+                message = decoded.message;
+                (decoded.due, None)
             }
-            Err(error) => Some(format!("the message cannot be read: {}", error.message())),
+            Err(error) => (None, Some(format!("the message cannot be read: {}", error.message()))),
         };
+        let first_received = number("ApproximateFirstReceiveTimestamp").map(from_millis);
+        if first_received.is_some_and(|first| due.is_some_and(|due| first < due)) {
+            // SQS has counted the delivery that was too early.
+            message.attempt = message.attempt.saturating_sub(1).max(1);
+        }
         message.published_at = clock::sent_at(message.published_at, now);
-        Ok(Self { id, receipt: text("receiptHandle").unwrap_or_default(), group, message, unreadable })
+        Ok(Self { id, receipt: text("receiptHandle").unwrap_or_default(), group, message, due, unreadable })
     }
 }

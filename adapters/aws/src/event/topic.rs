@@ -4,21 +4,19 @@
 
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use isobar_abstraction::driver::host::Fields;
-use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::{Error, Result};
 use serde_json::Value;
 
 use super::{Arn, malformed};
-use crate::pub_sub::wire::{ReceivedMessage, attributes, time};
+use crate::pub_sub::wire::{DecodedMessage, ReceivedMessage, attributes, time};
 
 /// A message from SNS.
 #[derive(Debug)]
 pub(crate) struct Notification {
     pub(crate) topic: Arn,
     /// The message, or `InvalidInput` if it cannot be read.
-    pub(crate) message: Result<Message<Bytes>>,
+    pub(crate) message: Result<DecodedMessage>,
     /// The original body, or the whole record without a body.
     pub(crate) text: String,
 }
@@ -34,7 +32,7 @@ impl Notification {
     }
 }
 
-fn message(sns: &Value) -> Result<Message<Bytes>> {
+fn message(sns: &Value) -> Result<DecodedMessage> {
     let text = |name: &str| {
         let missing = || Error::invalid_input(format!("the message of SNS has no `{name}`"));
         sns[name].as_str().map(str::to_owned).ok_or_else(missing)
@@ -47,5 +45,5 @@ fn message(sns: &Value) -> Result<Message<Bytes>> {
         attempt: 1,
         group: None,
     };
-    received.decode().map(|(message, _)| message)
+    received.decode()
 }

@@ -2,6 +2,7 @@
 //! failed one as a whole, twice, independent of the app's retry policy.
 
 use bytes::Bytes;
+use isobar_abstraction::driver::host::excerpt;
 use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message, MessageId};
 use isobar_abstraction::driver::{ResourceKind, Settlement};
 use isobar_abstraction::{Context, Error, ErrorKind, Outcome, Result, clock};
@@ -12,6 +13,7 @@ use crate::event::{Arn, Incoming, Notification, changes};
 use crate::profile::PROFILE;
 use crate::pub_sub::account;
 use crate::pub_sub::sqs::SqsQueue;
+use crate::pub_sub::wire::DecodedMessage;
 
 /// Handles the `Records` of an event of SNS: messages of a topic, or notifications of S3. Each is delivered to all triggers
 /// of the topic or bucket. `Ok` means that all are settled; an error fails the invocation, so that Lambda repeats it, also
@@ -30,7 +32,11 @@ pub(super) async fn handle_topic(lambda: &Lambda, event: &Incoming<'_>, cx: &Con
     let mut result = Ok(());
     for (notification, triggers) in deliveries {
         let (message, unreadable) = match notification.message {
-            Ok(mut message) => {
+            Ok(DecodedMessage { due: Some(due), .. }) if due > cx.now() => {
+                result = result.and(Err(too_early(&notification.topic)));
+                continue;
+            }
+            Ok(DecodedMessage { mut message, .. }) => {
                 message.published_at = clock::sent_at(message.published_at, cx.now());
                 (message, None)
             }
@@ -68,6 +74,17 @@ pub(super) async fn handle_bucket(lambda: &Lambda, text: &[u8], event: &Incoming
         result = result.and(settle(source, &queue, &message, outcome, cx).await);
     }
     result
+}
+
+fn too_early(topic: &Arn) -> Error {
+    let name = excerpt(&topic.name);
+    Error::new(
+        ErrorKind::Unavailable,
+        format!(
+            "a message with a delay is not due, and the SNS topic `{name}` cannot delay it: subscribe a queue to the topic, \
+             and not the function"
+        ),
+    )
 }
 
 fn queue(lambda: &Lambda, source: &Source, region: Option<&str>, account: &str) -> Result<SqsQueue> {

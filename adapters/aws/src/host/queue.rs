@@ -8,6 +8,9 @@
 //! SQS counts the attempts, one for each message of a batch. An event source mapping of a FIFO queue therefore
 //! needs a batch size of 1, so that a message is not received and counted while it waits for an earlier message
 //! of its key.
+//!
+//! A message with a delay that is not due is hidden until then, without a call of the handler. SQS counts that delivery, and
+//! the attempt of the message does not.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -109,6 +112,11 @@ impl<'a> Worker<'a> {
     /// the queue's visibility timeout.
     async fn handle(&self, record: &Record) -> Result<(), Option<u32>> {
         let Record { message, unreadable, .. } = record;
+        if let Some(wait) = record.due.and_then(|due| due.duration_since(self.lambda.state.clock.now()).ok())
+            && !wait.is_zero()
+        {
+            return Err(Some(seconds(wait.min(PROFILE.limits.retry_after))));
+        }
         let outcome = match unreadable {
             Some(reason) => Outcome::reject(reason),
             None if self.cx.remaining().is_some_and(|left| left.is_zero()) => {

@@ -7,7 +7,7 @@ use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails};
 use isobar_abstraction::{Error, Result};
 use serde_json::Value;
 
-use super::wire::{ReceivedMessage, attributes};
+use super::wire::{DecodedMessage, ReceivedMessage, attributes};
 
 /// Reads a dead letter from a message of a queue `…--dead`, as SQS's `ReceiveMessage` returns it in JSON
 /// with all `Attributes` and `MessageAttributes`.
@@ -28,7 +28,7 @@ pub fn dead_letter(message: &Value) -> Result<DeadLetter> {
         group: None,
     };
     let sent_at = received.sent_at;
-    let (message, details) = received.decode()?;
+    let DecodedMessage { message, dead, .. } = received.decode()?;
     let by_sqs = || {
         DeadLetterDetails::new(
             message.attempt,
@@ -37,7 +37,7 @@ pub fn dead_letter(message: &Value) -> Result<DeadLetter> {
             "",
         )
     };
-    Ok(details.unwrap_or_else(by_sqs).into_dead_letter(message))
+    Ok(dead.unwrap_or_else(by_sqs).into_dead_letter(message))
 }
 
 #[cfg(test)]

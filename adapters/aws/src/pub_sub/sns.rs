@@ -1,6 +1,7 @@
 //! `PublishBatch` of SNS: the request, its limits and the result of each message.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use isobar_abstraction::driver::pub_sub::Message;
@@ -32,8 +33,8 @@ pub(super) struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn new(message: &'a Message<Bytes>) -> Result<Self> {
-        let encoded = wire::encode(message, None)?;
+    pub(super) fn new(message: &'a Message<Bytes>, due: Option<SystemTime>) -> Result<Self> {
+        let encoded = wire::encode(message, due)?;
         Ok(Self { id: message.id.as_str(), group: message.ordering_key.as_deref(), encoded })
     }
 

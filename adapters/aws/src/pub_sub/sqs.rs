@@ -136,7 +136,7 @@ impl SqsQueue {
         details: DeadLetterDetails,
         delivery_id: &str,
     ) -> Result<()> {
-        let encoded = wire::encode(message, Some(details))?;
+        let encoded = wire::encode_dead_letter(message, details)?;
         let attribute = |value| Attribute { data_type: "String", string_value: value };
         let group = message.ordering_key.as_deref().unwrap_or(message.id.as_str());
         let request = SendMessage {

@@ -6,17 +6,18 @@
 //! | attributes | attributes of type `String`; those that do not fit are in `isobar.meta` |
 //! | trace parent | the attribute `traceparent` |
 //! | id, time of publishing | in `isobar.meta`: with raw delivery SQS returns neither the id nor the time of SNS |
+//! | due time of a message with a delay | in `isobar.meta`: SNS cannot delay, so the host does |
 //!
 //! A message of another publisher has no `isobar.meta` and is read as it is.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::clock::{from_millis, later, to_millis};
 use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message, MessageId, plain_text};
 use isobar_abstraction::{Error, Result, TraceParent, clock};
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,9 @@ struct Meta<'a> {
     /// The time of publishing in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<u64>,
+    /// The time before which the message must not be delivered, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<u64>,
     /// The encoding of the body: `base64`, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     enc: Option<Cow<'a, str>>,
@@ -57,10 +61,20 @@ pub(crate) struct EncodedMessage<'a> {
     pub(crate) attributes: Vec<(&'a str, Cow<'a, str>)>,
 }
 
-/// Encodes a message or a dead letter.
-pub(crate) fn encode<'a>(message: &'a Message<Bytes>, dead: Option<DeadLetterDetails>) -> Result<EncodedMessage<'a>> {
-    let mut meta = Meta { at: Some(to_millis(message.published_at)), dead, ..Meta::default() };
-    meta.id = Some(Cow::Borrowed(message.id.as_str()));
+/// Encodes a message with its due time.
+pub(crate) fn encode(message: &Message<Bytes>, due: Option<SystemTime>) -> Result<EncodedMessage<'_>> {
+    // Rounded up, so that no delivery is early.
+    let millis = |due| to_millis(later(due, Duration::from_nanos(999_999)));
+    encode_with(message, Meta { due: due.map(millis), ..Meta::default() })
+}
+
+/// Encodes a dead letter, which has no due time: if it is sent to its queue again, it is delivered immediately.
+pub(crate) fn encode_dead_letter(message: &Message<Bytes>, details: DeadLetterDetails) -> Result<EncodedMessage<'_>> {
+    encode_with(message, Meta { dead: Some(details), ..Meta::default() })
+}
+
+fn encode_with<'a>(message: &'a Message<Bytes>, mut meta: Meta<'a>) -> Result<EncodedMessage<'a>> {
+    (meta.id, meta.at) = (Some(Cow::Borrowed(message.id.as_str())), Some(to_millis(message.published_at)));
     let body = match plain_text(&message.body) {
         Some(text) if !text.is_empty() => Cow::Borrowed(text),
         _ => {
@@ -103,10 +117,20 @@ pub(crate) struct ReceivedMessage {
     pub(crate) group: Option<String>,
 }
 
+/// A received message after decoding.
+#[derive(Debug)]
+pub(crate) struct DecodedMessage {
+    pub(crate) message: Message<Bytes>,
+    /// The time before which it must not be delivered.
+    pub(crate) due: Option<SystemTime>,
+    /// The details of a dead letter.
+    pub(crate) dead: Option<DeadLetterDetails>,
+}
+
 impl ReceivedMessage {
-    /// Decodes the message, and the details if it is a dead letter. Errors: `InvalidInput` for a
+    /// Decodes the message. Errors: `InvalidInput` for a
     /// malformed message, which no repeat repairs.
-    pub(crate) fn decode(mut self) -> Result<(Message<Bytes>, Option<DeadLetterDetails>)> {
+    pub(crate) fn decode(mut self) -> Result<DecodedMessage> {
         if !self.attributes.contains_key(META) {
             self.unwrap_envelope()?;
         }
@@ -137,7 +161,7 @@ impl ReceivedMessage {
         message.attributes.extend(meta.attributes.into_iter().map(|(name, it)| (name.into_owned(), it.into_owned())));
         // A message without a key is alone in its group, which has the message's id as its name.
         message.ordering_key = self.group.filter(|group| group != message.id.as_str());
-        Ok((message, meta.dead))
+        Ok(DecodedMessage { message, due: meta.due.map(from_millis), dead: meta.dead })
     }
 
     /// Unwraps the JSON envelope that SNS adds without raw delivery.

@@ -32,8 +32,8 @@ use isobar_conformance::BuildApp;
 
 /// The doubles among these services.
 pub const DOUBLES: &[Double] = &[
-    Double { name: "Lambda, in this process, by the trial's clock", only: &["PS-2", "PS-3", "FN-6"] },
-    Double { name: "the visibility of SQS, by the trial's clock", only: &["PS-3"] },
+    Double { name: "Lambda, in this process, by the trial's clock", only: &["PS-2", "PS-3", "PS-16", "FN-6"] },
+    Double { name: "the visibility of SQS, by the trial's clock", only: &["PS-3", "PS-16"] },
 ];
 
 const REGION: &str = "us-east-1";

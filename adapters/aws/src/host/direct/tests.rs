@@ -1,6 +1,7 @@
 //! Events that SNS, S3 and EventBridge send to the function without a queue.
 
 use ::http::Response;
+use isobar_abstraction::driver::Clock;
 use serde_json::{Value, json};
 
 use super::*;
@@ -126,6 +127,20 @@ async fn malformed_message_is_a_dead_letter_with_its_original_body() {
     let meta = sent["MessageAttributes"]["isobar.meta"]["StringValue"].as_str().unwrap();
     assert!(meta.contains("cannot be read") && !meta.contains("hunter2"), "{meta}");
     assert!(host.seen().is_empty());
+}
+
+#[tokio::test]
+async fn message_that_is_not_due_is_a_failed_invocation_without_the_app() {
+    let host = Host::alone();
+    let mut event = of_sns("ok");
+    let due = isobar_abstraction::clock::to_millis(host.clock.now()) + 1;
+    let meta = json!({"id": "m", "due": due}).to_string();
+    event["Records"][0]["Sns"]["MessageAttributes"] = json!({"isobar.meta": {"Type": "String", "Value": meta}});
+    let error = host.ask(&event).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && error.message().contains("`clicks`"), "{error}");
+    assert!(host.seen().is_empty());
+    host.clock.advance(std::time::Duration::from_millis(1));
+    assert_eq!(host.ask(&event).await.unwrap(), json!(null));
 }
 
 #[tokio::test]

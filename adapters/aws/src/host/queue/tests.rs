@@ -2,6 +2,7 @@
 
 mod buckets;
 mod dead_letters;
+mod delay;
 mod fifo;
 mod settlement;
 

@@ -5,7 +5,7 @@ use isobar_abstraction::ErrorKind;
 use isobar_abstraction::driver::pub_sub::{Message, MessageId};
 use serde_json::json;
 
-use super::super::wire::{META, encode};
+use super::super::wire::{META, encode, encode_dead_letter};
 use super::*;
 
 fn at(millis: u64) -> SystemTime {
@@ -20,7 +20,10 @@ fn message(body: &'static [u8]) -> Message<Bytes> {
 
 /// The message as `ReceiveMessage` returns it.
 fn received(message: &Message<Bytes>, details: Option<DeadLetterDetails>) -> Value {
-    let encoded = encode(message, details).unwrap();
+    let encoded = match details {
+        Some(details) => encode_dead_letter(message, details).unwrap(),
+        None => encode(message, None).unwrap(),
+    };
     let attribute =
         |(name, value): &(&str, _)| ((*name).to_owned(), json!({"DataType": "String", "StringValue": value}));
     let attributes: serde_json::Map<_, _> = encoded.attributes.iter().map(attribute).collect();

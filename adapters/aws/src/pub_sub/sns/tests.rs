@@ -1,5 +1,3 @@
-use std::time::SystemTime;
-
 use isobar_abstraction::driver::pub_sub::MessageId;
 
 use super::*;
@@ -9,7 +7,7 @@ fn message(body: &str) -> Message<Bytes> {
 }
 
 fn entries(messages: &[Message<Bytes>]) -> Vec<Entry<'_>> {
-    messages.iter().map(|message| Entry::new(message).unwrap()).collect()
+    messages.iter().map(|message| Entry::new(message, None).unwrap()).collect()
 }
 
 /// The number of messages that fit into one request.
@@ -48,7 +46,7 @@ fn message_over_the_limit_is_sent_alone() {
 fn form_escapes_all_but_unreserved_characters() {
     let body = "aZ09-_.~ +&=%;/?*'()\"\\\r\n\t<>\u{e9}\u{1f600}";
     let message = message(body);
-    let entry = Entry::new(&message).unwrap();
+    let entry = Entry::new(&message, None).unwrap();
     let form = request("arn:aws:sns:eu-west-1:123456789012:clicks", &[&entry]);
     assert!(form.starts_with("Action=PublishBatch&Version=2010-03-31&TopicArn=arn%3Aaws%3Asns%3Aeu-west-1%3A"));
     let field =

@@ -41,9 +41,9 @@ fn from_other_publisher(body: &str) -> ReceivedMessage {
 }
 
 fn round_trip(message: &Message<Bytes>) -> Message<Bytes> {
-    let (opened, dead) = received(&encode(message, None).unwrap()).decode().unwrap();
-    assert_eq!(dead, None);
-    opened
+    let decoded = received(&encode(message, None).unwrap()).decode().unwrap();
+    assert_eq!((decoded.due, decoded.dead), (None, None));
+    decoded.message
 }
 
 fn meta(encoded: &EncodedMessage<'_>) -> Value {
@@ -93,6 +93,17 @@ fn meta_contains_only_data_without_a_field_in_the_services() {
 }
 
 #[test]
+fn due_time_is_in_meta_rounded_up_and_a_dead_letter_has_none() {
+    let message = message(b"text");
+    let due = |due| received(&encode(&message, Some(due)).unwrap()).decode().unwrap().due;
+    assert_eq!(due(at(1_767_225_600_250)), Some(at(1_767_225_600_250)));
+    assert_eq!(due(at(1_767_225_600_250) + Duration::from_nanos(1)), Some(at(1_767_225_600_251)));
+    let details = DeadLetterDetails::new(1, "no", at(7), "clicks");
+    let dead_letter = received(&encode_dead_letter(&message, details.clone()).unwrap()).decode().unwrap();
+    assert_eq!((dead_letter.due, dead_letter.dead), (None, Some(details)));
+}
+
+#[test]
 fn attributes_that_sns_or_sqs_reject_are_in_meta() {
     let mut message = message(b"text");
     let hostile =
@@ -125,20 +136,20 @@ fn message_of_another_publisher_is_read_as_it_is() {
     received.attributes.insert("color".to_owned(), "red".to_owned());
     received.attributes.insert("traceparent".to_owned(), TRACE.to_owned());
     received.group = Some("room-7".to_owned());
-    let (message, dead) = received.decode().unwrap();
+    let DecodedMessage { message, due, dead } = received.decode().unwrap();
     let mut expected = Message::new(MessageId::new("sqs-1"), "plain", at(7));
     expected.attempt = 2;
     expected.attributes.insert("color".to_owned(), "red".to_owned());
     expected.trace_parent = Some(TRACE.parse().unwrap());
     expected.ordering_key = Some("room-7".to_owned());
-    assert_eq!((message, dead), (expected, None));
+    assert_eq!((message, due, dead), (expected, None, None));
 }
 
 #[test]
 fn malformed_trace_is_ignored() {
     let mut received = from_other_publisher("plain");
     received.attributes.insert("traceparent".to_owned(), "00-0-0-00".to_owned());
-    let (message, _) = received.decode().unwrap();
+    let message = received.decode().unwrap().message;
     assert!(message.trace_parent.is_none() && message.attributes.is_empty());
 }
 
@@ -147,8 +158,8 @@ fn group_with_the_id_of_its_message_is_no_ordering_key() {
     let message = message(b"text");
     let encoded = encode(&message, None).unwrap();
     let group = |name: &str| ReceivedMessage { group: Some(name.to_owned()), ..received(&encoded) };
-    assert_eq!(group("m-1").decode().unwrap().0.ordering_key, None);
-    assert_eq!(group("room-7").decode().unwrap().0.ordering_key.as_deref(), Some("room-7"));
+    assert_eq!(group("m-1").decode().unwrap().message.ordering_key, None);
+    assert_eq!(group("room-7").decode().unwrap().message.ordering_key.as_deref(), Some("room-7"));
 }
 
 /// The envelope that SNS adds without raw delivery.
@@ -163,13 +174,13 @@ fn envelope(body: &str, attributes: &Value) -> Value {
 #[test]
 fn message_of_another_publisher_without_raw_delivery_is_unwrapped() {
     let attributes = json!({"color": {"Type": "String", "Value": "red"}, "bits": {"Type": "Binary", "Value": "AP8="}});
-    let (message, _) = from_other_publisher(&envelope("hello", &attributes).to_string()).decode().unwrap();
+    let message = from_other_publisher(&envelope("hello", &attributes).to_string()).decode().unwrap().message;
     assert_eq!((message.id.as_str(), message.body.as_ref()), ("sns-1", b"hello".as_slice()));
     assert_eq!((message.published_at, message.attempt), (at(1_767_225_600_250), 2));
     let attributes: Vec<_> = message.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(attributes, [("bits", "AP8="), ("color", "red")]);
     let bare = envelope("hello", &Value::Null).to_string();
-    assert!(from_other_publisher(&bare).decode().unwrap().0.attributes.is_empty());
+    assert!(from_other_publisher(&bare).decode().unwrap().message.attributes.is_empty());
 }
 
 #[test]
@@ -183,7 +194,7 @@ fn message_of_isobar_without_raw_delivery_is_decoded_bit_for_bit() {
     let attributes: serde_json::Map<_, _> = encoded.attributes.iter().map(attribute).collect();
     let mut received = from_other_publisher(&envelope(&encoded.body, &Value::Object(attributes)).to_string());
     received.attempt = 1;
-    assert_eq!(received.decode().unwrap().0, message);
+    assert_eq!(received.decode().unwrap().message, message);
 }
 
 #[test]
@@ -204,7 +215,7 @@ fn json_similar_to_an_envelope_is_not_unwrapped() {
         r#"{"Type":"Notification","TopicArn":7,"Message":"x"}"#.to_owned(),
         r#"{"Type":"Notification","TopicArn":"t","Message":{"a":1}}"#.to_owned(),
     ] {
-        let (message, _) = from_other_publisher(&body).decode().unwrap();
+        let message = from_other_publisher(&body).decode().unwrap().message;
         assert_eq!((message.id.as_str(), message.body.as_ref()), ("sqs-1", body.as_bytes()));
     }
 }
@@ -213,7 +224,7 @@ fn json_similar_to_an_envelope_is_not_unwrapped() {
 fn unknown_fields_in_meta_are_ignored() {
     let mut received = from_other_publisher("text");
     received.attributes.insert(META.to_owned(), r#"{"id":"m-9","new":{"a":[1]},"at":9}"#.to_owned());
-    let (message, _) = received.decode().unwrap();
+    let message = received.decode().unwrap().message;
     assert_eq!((message.id.as_str(), message.published_at), ("m-9", at(9)));
 }
 
@@ -259,7 +270,7 @@ fn attributes_are_read_in_the_form_of_each_service() {
 
 fn from_sns(sns: &Value) -> Result<Message<Bytes>> {
     let record = json!({"Sns": sns}).to_string();
-    crate::event::Notification::read(&serde_json::from_str(&record).unwrap())?.message
+    crate::event::Notification::read(&serde_json::from_str(&record).unwrap())?.message.map(|decoded| decoded.message)
 }
 
 #[test]

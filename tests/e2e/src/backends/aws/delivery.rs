@@ -57,7 +57,7 @@ impl AwsApp {
             self.account.show(queue, &message.receipt).await?;
         }
         // As the adapter's README requires: one message of a FIFO queue at a time.
-        let messages = self.account.receive(queue, if queue.ends_with(".fifo") { 1 } else { 10 }).await?;
+        let mut messages = self.account.receive(queue, if queue.ends_with(".fifo") { 1 } else { 10 }).await?;
         if messages.is_empty() {
             return Ok(false);
         }
@@ -65,6 +65,7 @@ impl AwsApp {
         let id = |message: &Value| message["MessageId"].as_str().unwrap_or_default().to_owned();
         // Before the function runs: it may end in the middle, with its process.
         messages.iter().for_each(|message| self.proxy.hide(queue, &receipt(message), VISIBILITY));
+        messages.iter_mut().for_each(|message| self.proxy.mark_received(message));
         let arn = self.account.queue_arn(queue);
         let records: Vec<_> = messages.iter().map(|message| events::record(message, &arn)).collect();
         let failed = match self.call(json!({ "Records": records }).to_string().as_bytes()).await {

@@ -1,6 +1,8 @@
 //! A proxy between the provider and SQS. It keeps the visibility timeouts that the provider requests, since they are
-//! of the trial's clock, and requests the longest from the emulator. Everything else passes unchanged.
+//! of the trial's clock, and requests the longest from the emulator. Everything else passes unchanged. It also knows the times
+//! of the first receipts, which are of that clock too.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +11,10 @@ use bytes::Bytes;
 use http::Response;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use isobar::clock::ManualClock;
+use isobar::clock::{ManualClock, to_millis};
+use isobar::driver::Clock;
 use isobar::{Body, Result};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::backends::hidden::HiddenMessages;
@@ -26,11 +30,16 @@ pub(super) struct QueueProxy {
     emulator: String,
     /// By the receipt, which is also the id: SQS knows no other when it hides a message again.
     pub(super) hidden: HiddenMessages,
+    clock: ManualClock,
+    /// When each message was first received, in milliseconds, by its id.
+    first_received: Mutex<HashMap<String, u64>>,
 }
 
 impl QueueProxy {
     pub(super) async fn start(emulator: &str, clock: &ManualClock) -> Result<Arc<Self>> {
-        start(|url| Self { url, emulator: emulator.to_owned(), hidden: HiddenMessages::new(clock) }).await
+        let emulator = emulator.to_owned();
+        let (hidden, clock, first_received) = (HiddenMessages::new(clock), clock.clone(), Mutex::default());
+        start(|url| Self { url, emulator, hidden, clock, first_received }).await
     }
 
     pub(super) fn url(&self) -> &str {
@@ -40,6 +49,13 @@ impl QueueProxy {
     /// Hides a message for as long.
     pub(super) fn hide(&self, queue: &str, receipt: &str, seconds: u64) {
         self.hidden.hide(queue, receipt, receipt, Duration::from_secs(seconds));
+    }
+
+    /// Sets the time of the first receipt, by the trial's clock.
+    pub(super) fn mark_received(&self, message: &mut Value) {
+        let id = message["MessageId"].as_str().unwrap_or_default().to_owned();
+        let first = *self.first_received.lock().entry(id).or_insert_with(|| to_millis(self.clock.now()));
+        message["Attributes"]["ApproximateFirstReceiveTimestamp"] = first.to_string().into();
     }
 
     /// Keeps the timeouts of a `ChangeMessageVisibilityBatch`, and returns one with the longest.
