@@ -39,8 +39,10 @@ fn gaps(text: &mut String) {
          of Service Bus**, which has no emulator without a licence; those of key-value also on a lagging region of that emulator.\n\
          Those of Google Cloud run on Google's own emulators of Firestore and Pub/Sub, and on fake-gcs-server behind a proxy in\n\
          which **isobar checks signatures, and the condition of a copy**. Doubles of isobar also call the app in place of Lambda,\n\
-         the Functions host or Pub/Sub, and create Azure's events of blobs. End to end, the apps' binaries run in ministack's\n\
-         Lambda, under **isobar's double of the Functions host**, and as a service to which Google's emulator pushes.\n\n\
+         the Functions host or Pub/Sub, and create Azure's events of blobs. DynamoDB Streams are those of the emulators. **No\n\
+         emulator has the Cosmos DB trigger or Eventarc**: doubles of isobar read the changed documents, and call the app with the\n\
+         recorded form of an event. End to end, the apps' binaries run in ministack's Lambda, under **isobar's double of the\n\
+         Functions host**, and as a service to which Google's emulator pushes.\n\n\
          A trial that an emulator cannot pass is ignored there, with the reason. A trial that is ignored on all emulators of a\n\
          cloud is checked on no service of that cloud.\n\n| row | trial | ignored on | reason |\n|---|---|---|---|\n",
     );
