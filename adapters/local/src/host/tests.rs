@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 use axum::body::Body;
 use http::{Request, StatusCode};
 use isobar_abstraction::clock::ManualClock;
-use isobar_abstraction::driver::{Clock, Function, Hosted};
-use isobar_abstraction::{App, Cloud, Context, ErrorKind, Event, Reply, Tick};
+use isobar_abstraction::driver::pub_sub::Message;
+use isobar_abstraction::driver::{Clock, Function, Hosted, Location, ResourceKind, ResourceUrl, Route};
+use isobar_abstraction::{App, Cloud, Context, ErrorKind, Event, ObjectEvent, Reply, Tick, WriteEvent};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -314,4 +315,44 @@ async fn a_port_in_use_is_an_error_with_the_next_step() {
     let error = LocalProvider::new(config).bind().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("--port"), "{error}");
+}
+
+#[tokio::test]
+async fn the_events_of_a_resource_with_a_url_reach_the_handlers_by_its_logical_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let urls = [(ResourceKind::Topic, "queue"), (ResourceKind::Bucket, "file"), (ResourceKind::Table, "redb")];
+    let placed = urls.map(|(kind, scheme)| {
+        Location::new(kind, "stock").with_url(ResourceUrl::parse(&format!("{scheme}://stock-2")).unwrap())
+    });
+    let mut config = LocalConfig::new(folder.path());
+    (config.port, config.announce, config.placed) = (0, false, placed.to_vec());
+    let provider = Arc::new(LocalProvider::new(config));
+    let routes = placed.map(|at| Route::new(provider.clone(), at, &[]));
+    let cloud = Cloud::with_routes(provider.clone(), routes.to_vec());
+    let (seen, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let mut app = App::new("shop")
+        .with_state(seen)
+        .on_message(&cloud.topic::<u32>("stock"), async |seen, message: Message<u32>, _| {
+            drop(seen.send(format!("message {}", message.body)));
+        })
+        .on_object(&cloud.bucket("stock"), async |seen, event: ObjectEvent, _| {
+            drop(seen.send(format!("{} {}", event.bucket, event.key)));
+        })
+        .on_write(&cloud.table::<u32>("stock"), async |seen, write: WriteEvent, _| {
+            drop(seen.send(format!("{} {}", write.table, write.key)));
+        })
+        .build();
+    let manifest = Arc::new(app.start(&cloud).unwrap());
+    let running = tokio::spawn(provider.bind().await.unwrap().run(Hosted::new(app, manifest), std::future::pending()));
+    // The handlers receive what is written after the start.
+    while provider.0.queue.sources().unwrap().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    cloud.topic("stock").publish(7_u32).await.unwrap();
+    cloud.bucket("stock").put("a.txt", "x").await.unwrap();
+    cloud.table("stock").put("b", &7_u32).await.unwrap();
+    let mut all = [received.recv().await, received.recv().await, received.recv().await].map(Option::unwrap);
+    all.sort_unstable();
+    assert_eq!(all, ["message 7", "stock a.txt", "stock b"]);
+    running.abort();
 }
