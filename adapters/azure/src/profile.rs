@@ -65,9 +65,11 @@ const NOTES: &[(&str, &str)] = &[
     ("KV-13", "transactional batch; entity group transaction in Table Storage; counters by ETag and retry"),
     ("KV-15", "patch increment under a condition; ETag and retry in Table Storage"),
     ("KV-16", "filter on read; `ttl` deletes in Cosmos DB, nothing does in Table Storage"),
+    ("KV-26", "change feed of Cosmos DB, through a Storage Queue; Table Storage has none"),
     ("BL-4", "`If-Match`"),
     ("BL-13", "SAS, of the key or of an identity; a PUT needs `x-ms-blob-type`"),
     ("BL-14", "Event Grid, through a queue"),
+    ("BL-24", "a Storage Queue for each trigger, with an Event Grid subscription of its own"),
     (
         "PS-3",
         "a copy that becomes visible later; a message with a key waits at most a minute, while its response is held back",
@@ -75,4 +77,6 @@ const NOTES: &[(&str, &str)] = &[
     ("PS-5", "queue `--dead` of Service Bus, `-poison` of Storage"),
     ("PS-7", "session of Service Bus; a Storage Queue rejects ordering keys"),
     ("PS-9", "a Storage Queue takes 44,544 bytes"),
+    ("PS-15", "subscriptions of Service Bus; a topic in a Storage Queue has one"),
+    ("PS-16", "scheduled message of Service Bus; visibility timeout of a Storage Queue"),
 ];

@@ -13,8 +13,17 @@ pub(crate) const KEY: &str = "k3yk3yk3yk3yk3yk3yk3yk3yk3yk3yk3";
 pub(crate) const OLD_KEY: &str = "0ld0ld0ld0ld0ld0ld0ld0ld0ld0ld0l";
 
 /// The functions, without the secret.
-pub(crate) const FUNCTIONS: [&str; 7] =
-    ["topic-clicks", "fifo-clicks", "bucket-pages", "schedule-sweep", "invoke-size", "invoke-none", "http"];
+pub(crate) const FUNCTIONS: [&str; 9] = [
+    "topic-clicks",
+    "fifo-clicks",
+    "bucket-pages",
+    "feed-links",
+    "writes-links",
+    "schedule-sweep",
+    "invoke-size",
+    "invoke-none",
+    "http",
+];
 
 /// The host, and the number of messages that its app has acknowledged.
 pub(crate) struct Target {
@@ -35,6 +44,7 @@ impl Target {
                 "AZURE_SERVICEBUS_CONNECTION_STRING",
                 "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=all;SharedAccessKey=aHVzaA==;UseDevelopmentEmulator=true",
             )
+            .with_var("AZURE_COSMOS_CONNECTION_STRING", "AccountEndpoint=http://127.0.0.1:1;AccountKey=aHVzaA==")
             .with_var("ISOBAR_TRIGGER_SECRET", KEY)
             .with_var("ISOBAR_TRIGGER_SECRET_OLD", OLD_KEY)
             .with_var("ISOBAR_TOPIC_CLICKS", topic);
