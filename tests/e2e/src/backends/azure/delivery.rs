@@ -1,6 +1,6 @@
 //! **A double**, made by isobar, of what the Functions host does for triggers: it receives messages from the queues of
-//! the functions' bindings, calls the functions, and completes or abandons each message by the response; and it fires
-//! timers.
+//! the functions' bindings, calls the functions, and completes or abandons each message by the response; it reads the feeds of
+//! tables; and it fires timers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,10 @@ use isobar::clock::to_rfc3339;
 use isobar::driver::{Clock, POISON};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
-use isobar::{Body, EventQueue, Result, TestResponse};
+use isobar::{Body, Error, EventQueue, Result, TestResponse};
 
 use super::account::Account;
+use super::feed::Feeds;
 use super::host::Host;
 use super::service_bus::Delivery;
 use super::storage;
@@ -109,6 +110,28 @@ impl AzureApp {
         };
     }
 
+    /// Reads the feed of a container once. Returns whether a call succeeded.
+    ///
+    /// A failed call moves the position too, unless the function has a retry policy without an end: so does
+    /// `ProcessChangesAsync` in
+    /// <https://github.com/Azure/azure-webjobs-sdk-extensions/blob/dev/src/WebJobs.Extensions.CosmosDB/Trigger/CosmosDBTriggerListener.cs>.
+    async fn poll_feed(&self, trigger: Trigger<'_>, feeds: &Feeds) -> Result<bool> {
+        if self.host.files().host["extensions"]["cosmosDB"]["serializerSettings"]["dateParseHandling"] != "None" {
+            return Err(Error::config(
+                "the trigger would rewrite texts that look like times, which this double does not do",
+            ));
+        }
+        let mut any = false;
+        for part in feeds.read(trigger.text("containerName").unwrap_or_default()).await? {
+            let handled = self.host.call(&trigger.documents(&part.documents)).await.is_ok();
+            any |= handled;
+            if handled || trigger.retry["maxRetryCount"] != -1 {
+                feeds.acknowledge(part);
+            }
+        }
+        Ok(any)
+    }
+
     /// Polls all sources once. Returns whether there were messages.
     async fn poll(&self) -> Result<bool> {
         let mut any = false;
@@ -116,7 +139,7 @@ impl AzureApp {
             any |= match (trigger.text("type"), &self.account.feeds) {
                 (Some("serviceBusTrigger"), _) => self.poll_subscription(trigger).await,
                 (Some("queueTrigger"), _) => self.poll_queue(trigger).await?,
-                (Some("cosmosDBTrigger"), Some(feeds)) => feeds.poll(trigger, &self.host).await?,
+                (Some("cosmosDBTrigger"), Some(feeds)) => self.poll_feed(trigger, feeds).await?,
                 _ => false,
             };
         }
