@@ -20,8 +20,7 @@ pub(crate) fn written_keys(event: &Incoming<'_>) -> Result<Vec<(Arn, Vec<Key>)>>
     for record in event.records()? {
         let missing = || Error::invalid_input("a record of the DynamoDB event has no `eventSourceARN`");
         let stream = record.text("eventSourceARN").ok_or_else(missing)?;
-        let index = tables.iter().position(|(known, ..)| *known == stream);
-        let index = match index {
+        let index = match tables.iter().position(|(known, ..)| *known == stream) {
             Some(index) => index,
             None => {
                 let table = table(&stream)?;
@@ -33,11 +32,10 @@ pub(crate) fn written_keys(event: &Incoming<'_>) -> Result<Vec<(Arn, Vec<Key>)>>
             continue;
         }
         let (_, Arn { name, .. }, keys) = &mut tables[index];
-        match key(&record) {
-            Some(key) => keys.push(key),
-            None => {
-                tracing::warn!(table = name, "a write is skipped: its `pk` and `sk` are not a key that isobar writes")
-            }
+        if let Some(key) = key(&record) {
+            keys.push(key);
+        } else {
+            tracing::warn!(table = name, "a write is skipped: its `pk` and `sk` are not a key that isobar writes");
         }
     }
     Ok(tables.into_iter().map(|(_, table, keys)| (table, keys)).collect())

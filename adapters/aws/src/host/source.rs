@@ -12,8 +12,8 @@ use crate::event::changes;
 use crate::pub_sub::FIFO;
 
 /// The next step after an error about the names of queues.
-pub(super) const ADVICE: &str = "configure another queue with `queue=` in a topic's URL, `events=` in a bucket's URL or `writes=` in a \
-     table's URL";
+pub(super) const ADVICE: &str =
+    "configure another queue with `queue=` in a topic's URL, `events=` in a bucket's URL or `writes=` in a table's URL";
 
 /// A trigger with a queue: a subscription of a topic, object events of a bucket, or the writes of a table.
 #[derive(Debug)]
