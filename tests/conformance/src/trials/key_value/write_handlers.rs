@@ -18,6 +18,7 @@ crate::trials![
     "KV-26" => a_write_that_is_never_handled_becomes_a_dead_letter_that_can_be_put_back,
     "KV-26" => a_later_attempt_reads_the_item_as_it_is_then,
     "KV-26" => a_handler_of_writes_may_write_to_another_table_and_to_its_own,
+    "KV-26" => a_write_of_an_item_that_is_being_handled_is_reported_again,
     "KV-26" => a_handler_of_writes_needs_no_access_to_the_table,
     "KV-26" => the_state_the_layers_and_the_context_of_a_write_are_those_of_any_event,
     "KV-26" => a_second_handler_or_one_of_a_foreign_table_is_refused,
@@ -208,6 +209,26 @@ async fn a_handler_of_writes_may_write_to_another_table_and_to_its_own(world: Bo
     let reported: BTreeSet<_> = recorded.all().into_iter().collect();
     let expected = names.iter().flat_map(|name| [Key::from(name.as_str()), Key::new("copies", name.as_str())]);
     assert_eq!(reported, expected.collect());
+    Ok(())
+}
+
+/// The handler counts the item up, to 5: a write that it does not see ends the count early.
+async fn a_write_of_an_item_that_is_being_handled_is_reported_again(world: Box<dyn World>) -> TrialResult {
+    let app = |cloud: &Cloud| {
+        let counts = cloud.table::<u32>("counts");
+        let count_up = async |counts: Table<u32>, write: WriteEvent, _: Context| {
+            let count = counts.get(&write.key).await?.unwrap_or_default();
+            if count < 5 { counts.put(&write.key, &(count + 1)).await.map(drop) } else { Ok(()) }
+        };
+        App::new("counter").with_state(counts.clone()).on_write(&counts, count_up).build()
+    };
+    let app = world.run(app).await?;
+    let counts = world.cloud().table::<u32>("counts");
+    for name in ["a", "b", "c"] {
+        counts.put(name, &1).await?;
+    }
+    app.deliver().await?;
+    assert_eq!(counts.get_many(["a", "b", "c"]).await?, [Some(5); 3]);
     Ok(())
 }
 
