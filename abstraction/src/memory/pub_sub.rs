@@ -40,7 +40,7 @@ impl State {
         handled.map(|(queue, filter)| (queue.clone(), filter.clone())).collect()
     }
 
-    fn push(&mut self, queues: Vec<EventQueue>, due: SystemTime, message: Message<Bytes>) {
+    fn push(&mut self, queues: Vec<EventQueue>, due: SystemTime, message: &Message<Bytes>) {
         for queue in queues {
             let waiting = Waiting { message: message.clone(), due };
             self.queues.entry(queue).or_default().waiting.insert(self.sequence, waiting);
@@ -91,7 +91,7 @@ impl Queues {
             queues.push(EventQueue::topic(topic));
         }
         let (id, due) = (state.next_id(), raw.due.unwrap_or(now));
-        state.push(queues, due, raw.into_message(id.clone(), now));
+        state.push(queues, due, &raw.into_message(id.clone(), now));
         id
     }
 
@@ -108,7 +108,7 @@ impl Queues {
             handled.into_iter().filter_map(accepted).collect()
         };
         let id = state.next_id();
-        state.push(queues, now, Message::new(id, serde_json::to_vec(event).unwrap_or_default(), now));
+        state.push(queues, now, &Message::new(id, serde_json::to_vec(event).unwrap_or_default(), now));
     }
 
     /// Adds the write of an item to the queue of its table, if an app handles it.
@@ -117,7 +117,7 @@ impl Queues {
         let queues: Vec<_> = state.handled(ResourceKind::Table, table).into_iter().map(|(queue, _)| queue).collect();
         if !queues.is_empty() {
             let (id, event) = (state.next_id(), WriteEvent::new(table, key));
-            state.push(queues, now, Message::new(id, serde_json::to_vec(&event).unwrap_or_default(), now));
+            state.push(queues, now, &Message::new(id, serde_json::to_vec(&event).unwrap_or_default(), now));
         }
     }
 
