@@ -73,8 +73,10 @@ pub const AZURITE: &[Gap] = &[
     gap("a_write_that_is_never_handled_becomes_a_dead_letter_that_can_be_put_back", NO_FEED),
     gap("a_later_attempt_reads_the_item_as_it_is_then", NO_FEED),
     gap("a_handler_of_writes_may_write_to_another_table_and_to_its_own", NO_FEED),
+    gap("a_write_of_an_item_that_is_being_handled_is_reported_again", NO_FEED),
     gap("a_handler_of_writes_needs_no_access_to_the_table", NO_FEED),
     gap("the_state_the_layers_and_the_context_of_a_write_are_those_of_any_event", NO_FEED),
+    gap("a_manifest_contains_subscriptions_filters_and_writes", NO_FEED),
 ];
 
 /// Of the emulator of Cosmos DB, Azurite's blobs and the double of Service Bus.
