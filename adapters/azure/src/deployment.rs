@@ -8,7 +8,7 @@
 //! | topic `clicks`, in a Storage Queue | `topic-clicks-<secret>` | `queueTrigger` of the queue `clicks` |
 //! | bucket `pages` | `bucket-pages-<secret>` | `queueTrigger` of the queue `0events-pages`, to which Event Grid sends the container's events |
 //! | its object events `thumbs` | `bucket-pages--thumbs-<secret>` | the same, with the queue `0events6-thumbs-pages` |
-//! | writes of table `links` | `feed-links-<secret>` | `cosmosDBTrigger` of the container, with leases in the container [`LEASES`], retried without an end |
+//! | writes of table `links` | `feed-links-<secret>` | `cosmosDBTrigger` of the container, with leases in the container `isobar--leases`, retried without an end |
 //! | | `writes-links-<secret>` | `queueTrigger` of the queue `0writes-links`, to which the other function sends the keys |
 //! | schedule `sweep` | `schedule-sweep-<secret>` | `timerTrigger`, in UTC |
 //! | function `stats` | `invoke-stats-<secret>` | `httpTrigger` for `POST /.isobar/functions/stats`, with a function key |
@@ -30,9 +30,9 @@ use crate::AzureConfig;
 use crate::config::{FunctionsHost, ISOBAR_TRIGGER_SECRET, Placed, TriggerSecret};
 use crate::host::{Kind, check_names, queue_name};
 
-/// The container with the leases of the Cosmos DB triggers, in the database of the tables, with the partition key `/id`. No
-/// table has this name without a URL.
-pub const LEASES: &str = "isobar--leases";
+/// The container with the leases of the Cosmos DB triggers, in the database of the tables. No table has this name without a
+/// URL.
+const LEASES: &str = "isobar--leases";
 
 /// How the Functions host passes HTTP requests to the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

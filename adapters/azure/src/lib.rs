@@ -32,7 +32,7 @@ use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Prov
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AzureConfig, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
-pub use deployment::{FunctionApp, HttpMode, LEASES, function_app, functions};
+pub use deployment::{FunctionApp, HttpMode, function_app, functions};
 pub use host::CustomHandler;
 pub use pub_sub::dead::dead_letter;
 

@@ -63,6 +63,12 @@ impl AzureConfig {
 
     /// A queue of a storage account, the configured one without a name.
     fn queue(&self, queue: &EventQueue, name: &str, account: Option<&str>) -> Result<Placed> {
+        if account.is_none() && self.storage.is_none() {
+            return Err(Error::config(format!(
+                "{queue} need a Storage Queue, and there is no storage account: set AZURE_STORAGE_CONNECTION_STRING, or \
+                 AZURE_STORAGE_ACCOUNT"
+            )));
+        }
         let at = Location::new(ResourceKind::Topic, queue.source());
         check_queue(&at, name).map_err(|_| {
             Error::config(format!(

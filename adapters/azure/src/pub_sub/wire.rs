@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 /// The user property with the metadata that Service Bus has no property for.
 pub(crate) const META: &str = "isobar-meta";
 
-/// The user property of a copy with the only subscription that it is for.
+/// The user property of a copy, and of a dead letter that is sent again, with the only subscription that it is for.
 ///
 /// Every subscription has the filter `"isobar-for" IS NULL OR "isobar-for" = '<subscription>'`.
 pub(crate) const FOR: &str = "isobar-for";

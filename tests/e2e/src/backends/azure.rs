@@ -41,11 +41,14 @@ use isobar_conformance::BuildApp;
 
 /// The doubles among these services.
 pub const DOUBLES: &[Double] = &[
-    Double { name: "Service Bus", only: &["PS-7", "an_identity_publishes_to_the_double_of_service_bus"] },
-    Double { name: "Event Grid", only: &["BL-14"] },
+    Double { name: "Service Bus", only: &["PS-7", "PS-15", "an_identity_publishes_to_the_double_of_service_bus"] },
+    Double { name: "Event Grid", only: &["BL-14", "BL-24"] },
     Double { name: "the Cosmos DB trigger of Functions, on the emulator's change feed", only: &["KV-26"] },
-    Double { name: "the Functions host, in this process, by the trial's clock", only: &["PS-2", "PS-3", "FN-6"] },
-    Double { name: "the visibility of Storage Queues, by the trial's clock", only: &["PS-3"] },
+    Double {
+        name: "the Functions host, in this process, by the trial's clock",
+        only: &["PS-2", "PS-3", "PS-16", "FN-6"],
+    },
+    Double { name: "the visibility of Storage Queues, by the trial's clock", only: &["PS-3", "PS-16"] },
     Double {
         name: "the Functions host, as a process",
         only: &["a_handler_that_is_killed_loses_nothing", "no_client_can_fire_a_trigger"],

@@ -33,10 +33,10 @@ pub(crate) struct Entry<'a> {
     json: String,
 }
 
-/// The properties of a copy in addition to those of its message.
+/// The properties of a delayed message, a copy or a dead letter in addition to those of its message.
 #[derive(Debug, Default)]
 pub(crate) struct Extra<'a> {
-    /// The only subscription that the copy is for.
+    /// The only subscription that it is for.
     pub(crate) only_for: Option<&'a str>,
     /// The suffix of its `MessageId`. With the message's id, a topic with duplicate detection would drop the copy.
     pub(crate) id_suffix: Option<String>,
