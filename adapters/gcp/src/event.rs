@@ -14,6 +14,7 @@
 //! background events in Google's functions framework.
 
 mod cloud_event;
+mod document;
 mod legacy;
 mod object;
 mod push;
@@ -26,6 +27,7 @@ use isobar_serve::error_status;
 use serde_json::Value;
 
 pub(crate) use cloud_event::CloudEvent;
+pub(crate) use document::written_document;
 pub(crate) use object::{change_of_event, change_of_message};
 pub(crate) use push::Push;
 

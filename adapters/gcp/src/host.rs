@@ -37,6 +37,7 @@ mod target;
 #[cfg(test)]
 pub(crate) mod tests;
 mod token;
+mod write;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -27,6 +27,9 @@ use tokio::sync::OnceCell;
 use crate::State;
 use crate::config::Placement;
 use crate::service::GoogleService;
+pub(crate) use key::key_of;
+#[cfg(test)]
+pub(crate) use key::path;
 use range::{StructuredQuery, ends};
 
 /// Attempts of a write that loses races against other writes.

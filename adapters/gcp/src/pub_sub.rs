@@ -4,7 +4,7 @@
 //! |---|---|
 //! | topic | a topic, for messages with and without an ordering key |
 //! | delivery | to every subscription; Pub/Sub pushes messages to a service |
-//! | dead letters | the topic `…--dead`, see [`dead_letters`] |
+//! | dead letters | for each subscription a topic `…--dead`, see [`dead_letters`] |
 //! | order | by ordering key, for messages published in one region, in subscriptions with `enableMessageOrdering` |
 //! | largest message | 10,000,000 bytes, with the body in base64: a body of about 7.4 million bytes |
 
@@ -25,7 +25,7 @@ use isobar_abstraction::driver::pub_sub::{MessageId, PubSub, RawMessage};
 use isobar_abstraction::{Error, Result};
 
 use crate::State;
-use crate::config::Placement;
+use crate::config::{Placement, QueuePlacement};
 use outgoing::{Entry, split};
 use publisher::{Attempt, Publisher};
 
@@ -41,6 +41,13 @@ pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>>
         }
         _ => Err(Error::config(format!("{at} is not in Pub/Sub"))),
     }
+}
+
+/// Publishes messages to the topic of a queue. Errors: that of a message that was not stored.
+pub(crate) async fn publish(state: &Arc<State>, queue: &QueuePlacement, messages: Vec<RawMessage>) -> Result<()> {
+    let publisher = Publisher::near(state, queue, queue.topic.clone());
+    let topic = CloudPubSub { state: Arc::clone(state), publisher };
+    topic.publish(messages).await.into_iter().try_for_each(|stored| stored.map(drop))
 }
 
 /// A topic of Pub/Sub.

@@ -23,13 +23,15 @@ const WORDS: &str = "\"quoted\"|\"a\\\"|PHhtbD4=|PiBsYXRlcg==|0.3|google.cloud.p
     |google.cloud.storage.object.v1.finalized|google.cloud.storage.object.v1.deleted|com.example.order\
     |google.storage.object.delete|providers/cloud.storage/eventTypes/object.change|not_exists\
     |projects/_/buckets/pages/objects/a#1|projects/p/subscriptions/clicks|OBJECT_DELETE|OBJECT_FINALIZE|pages\
+    |google.cloud.firestore.document.v1.written|google.cloud.firestore.document.v1.deleted|links/x/links/s.1\
+    |//firestore.googleapis.com/projects/p-1/databases/other|application/protobuf\
     |application/json|application/cloudevents+json|application/cloudevents-batch+json|2026-01-01T00:00:10Z\
     |0000-01-01T00:00:00Z|9999-12-31T23:59:59Z";
 
 const NAMES: &str = "message|subscription|deliveryAttempt|data|data_base64|attributes|messageId|message_id\
     |orderingKey|publishTime|isobar-for|isobar-due|isobar-attempts|isobar-id|isobar-ordering-key|isobar-published-at\
     |traceparent|context|eventId|eventType|resource|timestamp|specversion|id|source|type|time|subject|bucket|name|size\
-    |resourceState|bucketId|objectId|overwrittenByGeneration";
+    |value|oldValue|table|key|partition|sort|resourceState|bucketId|objectId|overwrittenByGeneration";
 
 /// The fixtures with their triggers and names.
 fn seeds() -> Vec<(String, String, Call)> {
@@ -127,8 +129,8 @@ async fn each_fixture_has_the_result_in_its_name() {
         let answered = target.handle(&trigger, &call).await;
         let kind = name.split('.').nth(1).unwrap();
         let expected = match kind {
-            // No topic can be reached to publish a copy or a dead letter.
-            "rejected" | "retried" => 500,
+            // No topic can be reached to publish a copy, a dead letter or the key of a write.
+            "rejected" | "retried" | "firestore-written" | "firestore-created" | "firestore-json" => 500,
             "call" => 200,
             _ => 204,
         };

@@ -26,7 +26,7 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
     ("the_shortener_does_the_same", |gcp| Box::pin(same::shortener(gcp))),
     ("the_chatbot_does_the_same", |gcp| {
         Box::pin(same::chatbot(move |environment| Deployed {
-            executable: gcp.executable.with_file_name("chatbot"),
+            executable: gcp.executable.map(|shortener| shortener.with_file_name("chatbot")),
             environment,
             ..gcp
         }))
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     isobar_conformance::target::run_checks("gcp::end-to-end", Duration::from_secs(120), TRIALS, || {
         let (services, guard) = Services::start()?;
         let executable = built::apps("gcp").unwrap().join("shortener");
-        Ok((Deployed { services, executable, environment: BTreeMap::new() }, guard))
+        Ok((Deployed { services, executable: Some(executable), environment: BTreeMap::new() }, guard))
     })
 }
 

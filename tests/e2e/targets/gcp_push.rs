@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,8 +28,7 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
 fn main() -> ExitCode {
     isobar_conformance::target::run_checks("gcp::push", Duration::from_secs(60), TRIALS, || {
         let (services, guard) = Services::start()?;
-        // This process serves the apps.
-        Ok((Deployed { services, executable: PathBuf::new(), environment: BTreeMap::new() }, guard))
+        Ok((Deployed { services, executable: None, environment: BTreeMap::new() }, guard))
     })
 }
 

@@ -84,7 +84,8 @@ fn on_functions(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
 
 fn on_cloud_run(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
     let (services, _guard) = gcp::Services::start()?;
-    let cloud_run = gcp::deployed::Deployed { services, executable: binary.to_owned(), environment: BTreeMap::new() };
+    let cloud_run =
+        gcp::deployed::Deployed { services, executable: Some(binary.to_owned()), environment: BTreeMap::new() };
     Ok(run_check(TIMEOUT, does_the_same(cloud_run)))
 }
 

@@ -24,6 +24,10 @@ pub(super) const MESSAGE: &str = "google.cloud.pubsub.topic.v1.messagePublished"
 pub(crate) struct CloudEvent {
     /// The type, such as `google.cloud.storage.object.v1.finalized`.
     pub(crate) kind: String,
+    /// The source, such as `//firestore.googleapis.com/projects/p/databases/(default)`.
+    pub(crate) source: String,
+    /// The path of a document of Firestore.
+    pub(crate) document: Option<String>,
     pub(crate) time: Option<SystemTime>,
     pub(crate) data: Bytes,
 }
@@ -84,10 +88,10 @@ impl CloudEvent {
             return Err(Rejection::malformed(format!("the CloudEvent's `specversion` is `{version}`, expected `1.0`")));
         }
         required("id")?;
-        required("source")?;
-        // An invalid time is no reason to reject an event.
-        let time = attribute("time").ok().flatten().and_then(|text| clock::parse(&text));
-        Ok(Self { kind: required("type")?, time, data })
+        // An invalid time or document is no reason to reject an event.
+        let optional = |name: &str| attribute(name).ok().flatten();
+        let time = optional("time").and_then(|text| clock::parse(&text));
+        Ok(Self { kind: required("type")?, source: required("source")?, document: optional("document"), time, data })
     }
 
     /// The data as JSON. Errors: 400.

@@ -41,7 +41,8 @@ pub(super) fn event(value: &Value) -> Result<CloudEvent, Rejection> {
     let data = value.get("data").cloned().unwrap_or_default();
     let data = if kind == MESSAGE { message(data, id, context) } else { data };
     let time = context["timestamp"].as_str().and_then(clock::parse);
-    Ok(CloudEvent { kind: kind.to_owned(), time, data: Bytes::from(data.to_string()) })
+    let (source, document) = Default::default();
+    Ok(CloudEvent { kind: kind.to_owned(), source, document, time, data: Bytes::from(data.to_string()) })
 }
 
 /// Wraps a message, whose id and time are in the context.

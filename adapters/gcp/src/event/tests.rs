@@ -2,6 +2,7 @@
 //! emulator.
 
 mod cloud_event;
+mod document;
 mod legacy;
 mod object;
 mod push;

@@ -54,6 +54,9 @@ impl CloudRunService {
             IncomingEvent::Event(event) if queue.kind() == ResourceKind::Bucket => {
                 return self.change(queue, &place, &event, &cx).await;
             }
+            IncomingEvent::Event(event) if queue.kind() == ResourceKind::Table => {
+                return self.document(queue, &place, &event, &cx).await;
+            }
             incoming => incoming.message()?,
         };
         let Some(delivery) = self.delivery(&place, push).await? else { return Ok(response::settled()) };

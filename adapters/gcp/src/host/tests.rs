@@ -10,6 +10,7 @@ mod settled;
 mod signed;
 mod target;
 mod token;
+mod writes;
 
 use axum::Router;
 use axum::routing::{get, post};

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::outgoing::{Entry, Request};
 use crate::State;
-use crate::config::Endpoint;
+use crate::config::{Endpoint, QueuePlacement};
 use crate::service::GoogleService;
 
 /// Characters of a topic's name that are not escaped in a path.
@@ -56,6 +56,11 @@ impl Publisher {
     pub(super) fn new(state: Arc<State>, endpoint: Endpoint, project: Option<String>, topic: String) -> Self {
         let service = GoogleService::new(state, endpoint, format!("the topic `{topic}` of Pub/Sub"));
         Self { service, project, topic }
+    }
+
+    /// A publisher to a topic of the project of a queue.
+    pub(super) fn near(state: &Arc<State>, queue: &QueuePlacement, topic: String) -> Self {
+        Self::new(Arc::clone(state), queue.endpoint.clone(), queue.project.clone(), topic)
     }
 
     /// Publishes messages of one key, or without keys. Pub/Sub stores all or none of them.

@@ -34,7 +34,7 @@ pub(crate) async fn publish_copy(
     copy.set(ATTEMPTS, attempt.to_string());
     copy.set(DUE, timestamp(due));
     copy.set(FOR, subscription);
-    send(&publisher(state, queue, queue.topic.clone()), copy).await
+    send(&Publisher::near(state, queue, queue.topic.clone()), copy).await
 }
 
 /// Publishes a dead letter with its reason to the dead-letter topic of the queue. Sent to the topic of the queue without
@@ -47,7 +47,7 @@ pub(crate) async fn publish_dead_letter(
     reason: &str,
     attempt: u32,
 ) -> Result<()> {
-    let publisher = publisher(state, queue, queue.dead_letters());
+    let publisher = Publisher::near(state, queue, queue.dead_letters());
     let details = DeadLetterDetails::new(attempt, reason, state.clock.now(), queue.source_name());
     let mut dead_letter = copy(message);
     for (name, value) in details.attributes() {
@@ -67,11 +67,6 @@ pub(crate) async fn publish_dead_letter(
         }
         sent => sent,
     }
-}
-
-/// The publisher to a topic next to that of the queue.
-fn publisher(state: &Arc<State>, queue: &QueuePlacement, topic: String) -> Publisher {
-    Publisher::new(Arc::clone(state), queue.endpoint.clone(), queue.project.clone(), topic)
 }
 
 async fn send(publisher: &Publisher, message: WireMessage<'_>) -> Result<()> {

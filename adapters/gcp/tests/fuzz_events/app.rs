@@ -10,8 +10,8 @@ use isobar_gcp::{CloudRunService, GcpConfig, GcpProvider};
 use isobar_testkit::{Acknowledgements, shop};
 
 /// The triggers in the names of fixtures.
-pub(crate) const TRIGGERS: [&str; 6] =
-    ["topic-clicks", "bucket-pages", "schedule-sweep", "invoke-size", "invoke-none", "topic-nothing"];
+pub(crate) const TRIGGERS: [&str; 7] =
+    ["topic-clicks", "bucket-pages", "writes-links", "schedule-sweep", "invoke-size", "invoke-none", "topic-nothing"];
 
 /// The headers and the body of a call.
 pub(crate) type Call = (Vec<(String, String)>, Vec<u8>);
@@ -55,7 +55,11 @@ impl Target {
     /// Makes a call. Headers that are not valid in HTTP are left out: a server would reject them.
     pub(crate) async fn handle(&self, trigger: &str, (headers, body): &Call) -> Response<Body> {
         let (kind, name) = trigger.split_once('-').unwrap();
-        let kind = if kind == "invoke" { "functions".to_owned() } else { format!("{kind}s") };
+        let kind = match kind {
+            "invoke" => "functions".to_owned(),
+            "writes" => kind.to_owned(),
+            _ => format!("{kind}s"),
+        };
         let mut request = Request::post(format!("/.isobar/{kind}/{name}")).body(Body::from(body.clone())).unwrap();
         for (name, value) in headers {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

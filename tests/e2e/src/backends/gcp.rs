@@ -2,13 +2,14 @@
 //!
 //! The emulators are Google's own for Firestore and Pub/Sub, and fake-gcs-server for Cloud Storage; `copies` and `signed`
 //! check before it what it does not check. A **double of isobar** pushes the messages (`delivery`), since time is the
-//! trial's.
+//! trial's. Another one reports the writes of Firestore (`eventarc`).
 
 mod calls;
 mod copies;
 mod dead_letters;
 mod delivery;
 pub mod deployed;
+mod eventarc;
 pub mod gaps;
 mod notifications;
 mod project;
@@ -38,7 +39,8 @@ use isobar_conformance::{Absent, BuildApp};
 
 /// The doubles among these services.
 pub const DOUBLES: &[Double] = &[
-    Double { name: "pushes of Pub/Sub, by the trial's clock", only: &["PS-2", "PS-3", "FN-6"] },
+    Double { name: "pushes of Pub/Sub, by the trial's clock", only: &["PS-2", "PS-3", "PS-16", "FN-6"] },
+    Double { name: "Eventarc's trigger of Firestore: it finds writes by reading the table", only: &["KV-26"] },
     Double {
         name: "the condition of a copy in Cloud Storage",
         only: &[

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http::{HeaderValue, Request, StatusCode};
-use isobar::driver::Clock;
+use isobar::driver::{Clock, ResourceKind};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
 use isobar::{Body, EventQueue, Result, TestResponse};
@@ -21,6 +21,7 @@ use super::project::{Project, QueueNames, path_of};
 use super::pub_sub::Waiting;
 use crate::backends::dead_letters::DeadLetterQueues;
 use crate::backends::pause::PauseClock;
+use crate::backends::provisioned::Deployment;
 use crate::backends::{body_of, read};
 use crate::server::not_a_request;
 use isobar_conformance::{HarnessResult, RunningApp};
@@ -61,6 +62,17 @@ impl GcpApp {
         }
         self.settle(subscription, pushed).await?;
         Ok(any)
+    }
+
+    /// Sends the writes of a table that were not reported yet. Returns whether any was acknowledged.
+    async fn report_writes(&self, queue: &EventQueue) -> Result<bool> {
+        if queue.kind() != ResourceKind::Table {
+            return Ok(false);
+        }
+        let collection = self.project.physical(queue.source());
+        let send = |event| self.call(event, "127.0.0.1");
+        let sent = self.project.documents.send(&collection, &path_of(queue), send).await?;
+        Ok(sent.acknowledged > 0)
     }
 
     /// Leases the due messages; of each ordering key only the first, and that only if it is due.
@@ -138,6 +150,7 @@ impl RunningApp for GcpApp {
         loop {
             let mut any = false;
             for (queue, _) in self.manifest.queues() {
+                any |= self.report_writes(&queue).await?;
                 any |= self.push_due(&queue).await?;
             }
             if !any {

@@ -5,7 +5,7 @@
 //! (`aging`). A trial's `tick` is the call that Cloud Scheduler would make.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use isobar_gcp::{DeployedService, GcpConfig, GcpProvider, deployment};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
-use super::project::Project;
+use super::project::{Project, path_of};
 use super::pub_sub;
 use super::push_proxy::{MessageName, PushProxy};
 use super::{Services, calls};
@@ -38,13 +38,13 @@ use isobar_conformance::{BuildApp, Harness, HarnessResult, RunningApp, World};
 /// Longest wait for messages to be handled, some of them after the emulator's own pauses of 1 to 3 s.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(45);
 
-/// Emulators, and the binary of one app.
+/// Emulators, and one app.
 #[derive(Debug, Clone)]
 pub struct Deployed {
     /// Where the services listen.
     pub services: Services,
-    /// The app, built with the feature `gcp`.
-    pub executable: PathBuf,
+    /// The app, built with the feature `gcp`; `None` for apps that this process serves.
+    pub executable: Option<PathBuf>,
     /// Further variables for the app.
     pub environment: BTreeMap<String, String>,
 }
@@ -91,7 +91,10 @@ impl CloudUnderTest for DeployedTrial {
     }
 
     async fn run(&self, app: BuildApp) -> Result<DeployedApp> {
-        self.run_binary(app, Caller::Proxy).await
+        match &self.deployed.executable {
+            Some(executable) => self.run_binary(executable, app, Caller::Proxy).await,
+            None => self.serve(app).await,
+        }
     }
 }
 
@@ -108,27 +111,33 @@ impl CloudWorld<DeployedTrial> {
     /// As `run`, without the proxy between the emulator and the service. Then `deliver` cannot know when the messages are
     /// handled.
     pub async fn run_without_proxy(&self, app: BuildApp) -> Result<DeployedApp> {
-        self.0.run_binary(app, Caller::Emulator).await
+        let executable = self.0.deployed.executable.as_ref();
+        let executable = executable.ok_or_else(|| Error::internal("the app is served in this process"))?;
+        self.0.run_binary(executable, app, Caller::Emulator).await
     }
 
     /// Serves an app on a port of this process, where a trial can inspect it. No binary is run.
     pub async fn serve(&self, app: impl FnOnce(&Cloud) -> App) -> Result<DeployedApp> {
-        let provider = GcpProvider::new(self.0.config.clone());
-        let hosted = declare(provider.clone(), |cloud| Ok(app(cloud)))?;
-        let manifest = Arc::clone(&hosted.manifest);
-        let (listener, url) = listen().await?;
-        let service = provider.service(hosted);
-        let task = tokio::spawn(async move { service.serve(listener, std::future::pending()).await });
-        self.0.deploy(manifest, Serving::Here { url, task }, Caller::Proxy).await
+        self.0.serve(|cloud| Ok(app(cloud))).await
     }
 }
 
 impl DeployedTrial {
-    async fn run_binary(&self, app: BuildApp, caller: Caller) -> Result<DeployedApp> {
-        let Deployed { executable, environment, .. } = self.deployed.clone();
-        let manifest = built::manifest(&executable, app).await?;
+    async fn serve(&self, app: impl FnOnce(&Cloud) -> Result<App>) -> Result<DeployedApp> {
+        let provider = GcpProvider::new(self.config.clone());
+        let hosted = declare(provider.clone(), app)?;
+        let manifest = Arc::clone(&hosted.manifest);
+        let (listener, url) = listen().await?;
+        let service = provider.service(hosted);
+        let task = tokio::spawn(async move { service.serve(listener, std::future::pending()).await });
+        self.deploy(manifest, Serving::Here { url, task }, Caller::Proxy).await
+    }
+
+    async fn run_binary(&self, executable: &Path, app: BuildApp, caller: Caller) -> Result<DeployedApp> {
+        let environment = self.deployed.environment.clone();
+        let manifest = built::manifest(executable, app).await?;
         let own = self.project.environment().with_var("ISOBAR_PROVIDER", "gcp");
-        let service = Service::start(executable, variables(&own, environment)).await?;
+        let service = Service::start(executable.to_owned(), variables(&own, environment)).await?;
         self.deploy(Arc::new(manifest), Serving::Process(Box::new(service)), caller).await
     }
 
@@ -139,6 +148,9 @@ impl DeployedTrial {
         }
         let url = if caller == Caller::Emulator { serving.url() } else { proxy.url.clone() };
         self.make_subscriptions(&manifest, &url).await?;
+        for trigger in manifest.writes() {
+            self.project.documents.watch(&self.project.physical(&trigger.table)).await?;
+        }
         let (aging, project) = (Aging::new(&self.clock, self.provider()), Arc::clone(&self.project));
         Ok(DeployedApp {
             manifest,
@@ -243,9 +255,24 @@ impl DeployedApp {
         Ok(any)
     }
 
+    /// Sends the writes of tables that were not reported yet. Returns whether there were any.
+    async fn report_writes(&self) -> Result<bool> {
+        let mut any = false;
+        for trigger in self.manifest.writes() {
+            let (collection, url) = (self.project.physical(&trigger.table), self.serving.url());
+            let send = |event| send_to(&url, event);
+            let sent = self.project.documents.send(&collection, &path_of(&trigger.queue()), send).await?;
+            any |= sent.acknowledged + sent.failed > 0;
+        }
+        Ok(any)
+    }
+
     /// A message that the service publishes while it handles another exists before it acknowledges that one: so all are
     /// done where nothing was published since.
     async fn is_done(&self) -> Result<bool> {
+        if self.report_writes().await? {
+            return Ok(false);
+        }
         let done = self.published.lock().iter().all(|message| self.proxy.is_done(message));
         Ok(!self.read_published().await? && done)
     }

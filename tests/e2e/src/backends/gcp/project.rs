@@ -10,6 +10,7 @@ use isobar::{Error, EventQueue, Result};
 use serde_json::{Value, json};
 
 use super::copies::Copies;
+use super::eventarc::DocumentTriggers;
 use super::notifications::Notifications;
 use super::pub_sub::{PubSubApi, Waiting, call};
 use super::{Services, signed};
@@ -22,6 +23,7 @@ pub(super) struct Project {
     pub(super) id: String,
     pub(super) pub_sub: PubSubApi,
     pub(super) notifications: Notifications,
+    pub(super) documents: DocumentTriggers,
     /// Messages that were received and are not acknowledged, each with its subscription, in their order.
     pub(super) waiting: tokio::sync::Mutex<Vec<(String, Waiting)>>,
     pub(super) dead_letters: Stored<Value>,
@@ -39,10 +41,11 @@ impl Project {
         std::fs::write(files.path().join("credentials.json"), signed::account()).map_err(unwritable)?;
         let pub_sub = PubSubApi { endpoint: services.pub_sub.clone(), project: id.to_owned() };
         let notifications = Notifications::new(&services.storage, &pub_sub);
+        let documents = DocumentTriggers::new(&services.firestore, id);
         let copies = Copies::start(&services.storage).await?;
         let (waiting, dead_letters, made) = Default::default();
         let (id, services) = (id.to_owned(), services.clone());
-        Ok(Self { id, pub_sub, notifications, waiting, dead_letters, services, copies, files, made })
+        Ok(Self { id, pub_sub, notifications, documents, waiting, dead_letters, services, copies, files, made })
     }
 
     pub(super) fn environment(&self) -> Environment {
@@ -118,6 +121,7 @@ impl Deployment for Project {
         self.pub_sub.create_queue(&topic, &subscription).await?;
         match queue.kind() {
             ResourceKind::Bucket => self.notifications.route(source, &topic).await,
+            ResourceKind::Table => self.documents.watch(source).await,
             _ => Ok(()),
         }
     }
