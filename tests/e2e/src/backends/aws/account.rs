@@ -1,16 +1,17 @@
 //! What a deployment makes on AWS: tables, buckets, topics and queues. Here each is made when it is first opened, since
 //! a trial does not declare resources before.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request};
 use isobar::aws::{AwsConfig, AwsProvider, Safety};
 use isobar::driver::{Derived, Environment, ResourceKind};
 use isobar::{EventQueue, Result};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::queues::dead_letters_of;
-use super::streams::Streams;
 use super::{REGION, Services, environment};
 use crate::backends::dead_letters::Stored;
 use crate::backends::provisioned::{Deployment, Made};
@@ -22,9 +23,24 @@ pub(super) struct Account {
     pub(super) services: Services,
     pub(super) prefix: String,
     pub(super) dead_letters: Stored<Value>,
-    pub(super) streams: Streams,
+    /// By table.
+    pub(super) streams: Mutex<HashMap<String, Stream>>,
     made: Made,
     admin: AwsProvider,
+}
+
+/// The stream of a table, and the place of its event source mapping in it.
+#[derive(Debug, Clone)]
+pub(super) struct Stream {
+    pub(super) arn: String,
+    /// The sequence number of the last record that the function has handled.
+    pub(super) last: Option<Value>,
+}
+
+/// The queue of the dead letters of a queue.
+pub(super) fn dead_letters_of(queue: &str) -> String {
+    let (plain, fifo) = queue.strip_suffix(".fifo").map_or((queue, ""), |plain| (plain, ".fifo"));
+    Derived::DeadLetters.of(plain) + fifo
 }
 
 impl Account {

@@ -8,7 +8,7 @@ use isobar::{EventQueue, Result};
 use serde_json::{Value, json};
 
 use super::REGION;
-use super::account::Account;
+use super::account::{Account, dead_letters_of};
 use super::queue_proxy::LONGEST;
 use crate::backends::dead_letters::{DeadLetterQueues, Stored};
 use crate::backends::provisioned::Deployment;
@@ -66,12 +66,6 @@ impl Account {
         let counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
         Ok(counts.iter().all(|count| output["Attributes"][count] == "0"))
     }
-}
-
-/// The queue of the dead letters of a queue.
-pub(super) fn dead_letters_of(queue: &str) -> String {
-    let (plain, fifo) = queue.strip_suffix(".fifo").map_or((queue, ""), |plain| (plain, ".fifo"));
-    Derived::DeadLetters.of(plain) + fifo
 }
 
 #[async_trait]

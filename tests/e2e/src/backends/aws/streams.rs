@@ -1,26 +1,12 @@
 //! The streams of tables, as Lambda's event source mappings read them.
 
-use std::collections::HashMap;
-
 use isobar::{Error, Result};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::account::Account;
+use super::account::{Account, Stream};
 
 /// The most records in a call of the function: the default of an event source mapping.
 const BATCH: u64 = 100;
-
-/// The streams of an account by table.
-pub(super) type Streams = Mutex<HashMap<String, Stream>>;
-
-/// A stream, and the place of its event source mapping in it.
-#[derive(Debug, Clone)]
-pub(super) struct Stream {
-    arn: String,
-    /// The sequence number of the last record that the function has handled.
-    last: Option<Value>,
-}
 
 impl Account {
     /// Enables the stream of a table, which has only the writes from then on.
