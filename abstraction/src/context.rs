@@ -144,7 +144,7 @@ impl Context {
         self.0.function.as_deref()
     }
 
-    /// The delivery attempt, starting at 1. It counts for messages and object events; for other events it is 1.
+    /// The delivery attempt, starting at 1. It counts for messages, object events and writes; for other events it is 1.
     pub fn attempt(&self) -> u32 {
         self.0.attempt
     }

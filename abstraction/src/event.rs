@@ -93,7 +93,8 @@ impl ObjectEvent {
 }
 
 /// A write of an item. It is delivered at least once, in no order, and possibly once for several writes of the item. Read
-/// the item to see its current state: it may have been written again, or deleted.
+/// the item to see its current state: it may have been written again, or deleted. See
+/// [`App::on_write`](crate::App::on_write).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WriteEvent {

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::with_sources;
 use crate::{BoxError, Error, ErrorKind, Origin};
 
-/// The result of a handler for one message, object event or tick.
+/// The result of a handler for one message, object event, write or tick.
 ///
 /// Handlers may return any type that is [`IntoOutcome`]: `()` and `Ok(())` are `Ack`; an `Err` is `Retry`, or `Reject` if
 /// no delivery can succeed. A panic, and a handler that passes its deadline, are `Retry`.
 ///
-/// | outcome | message, object event | schedule |
+/// | outcome | message, object event, write | schedule |
 /// |---|---|---|
 /// | `Ack` | deleted | done |
 /// | `Retry` | delivered again, then a dead letter after the last attempt | failed; the next tick runs as planned |

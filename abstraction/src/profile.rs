@@ -53,14 +53,14 @@ pub struct Limits {
     pub invoke_bytes: u64,
     /// The longest run of an HTTP handler: 29 seconds portable.
     pub http_timeout: Duration,
-    /// The longest run of a handler of messages, object events, schedules and direct calls: 5 minutes portable.
+    /// The longest run of a handler of messages, object events, writes, schedules and direct calls: 5 minutes portable.
     pub event_timeout: Duration,
     /// The longest lifetime of a signed URL: 7 days portable.
     pub signed_url_lifetime: Duration,
     /// The longest delay of a message: 15 minutes portable, that of
     /// [SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html).
     pub message_delay: Duration,
-    /// The longest wait before a message or an object event is delivered again: 6 hours portable.
+    /// The longest wait before a message, an object event or a write is delivered again: 6 hours portable.
     pub retry_after: Duration,
     /// The same for a message with an ordering key: 20 seconds portable, up to 6 hours by provider. The later messages of the
     /// key wait too.

@@ -15,9 +15,9 @@ impl App {
     /// the [limits](Cloud::limits) of `cloud`.
     ///
     /// Errors: `Config` with a list of all problems of the app and its modules: invalid names, prefixes and cron lines;
-    /// names that a platform would confuse; two handlers for one trigger; a filter that accepts nothing; a trigger on a handle
-    /// of another cloud; a handler of the writes of a table that another provider has; two
-    /// values for one option of a resource; a resource that its provider cannot open.
+    /// names that a platform would confuse; two handlers for one trigger; a filter that accepts nothing; a trigger on a
+    /// handle of another cloud; a handler of the writes of a table that another provider has; two values for one option of
+    /// a resource; a resource that its provider cannot open.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, Error};

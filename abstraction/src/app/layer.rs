@@ -78,7 +78,7 @@ impl App {
     /// | event | result of an `Err` |
     /// |---|---|
     /// | HTTP request | the status of a [`Problem`](crate::Problem) |
-    /// | message, object event, schedule | the outcome of [`IntoOutcome`](crate::IntoOutcome) |
+    /// | message, object event, write, schedule | the outcome of [`IntoOutcome`](crate::IntoOutcome) |
     /// | direct call | the error, as in [`on_invoke`](Self::on_invoke) |
     ///
     /// A `Problem` is for HTTP only, so a layer cannot return it as an error: use a constructor of
@@ -86,8 +86,8 @@ impl App {
     /// with `Ok(Reply::Http(problem.into_response()))`. A layer that passes on an event, or replies with a reply, of
     /// another kind is an `Internal` error.
     ///
-    /// No layer runs for events that isobar answers without a handler: an event or a path without a handler, a
-    /// request whose size or head is rejected, a payload that is too large. The `404` of a router's unknown path comes
+    /// No layer runs for events that isobar answers without a handler: an event or a path without a handler, an object
+    /// event that the filter does not accept, a request whose size or head is rejected, a payload that is too large. The `404` of a router's unknown path comes
     /// from the router, inside the layers. For HTTP alone, use the layers of `tower` on the router.
     ///
     /// ```

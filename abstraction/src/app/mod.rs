@@ -42,8 +42,8 @@ pub use layer::Next;
 pub use mount::OriginalUri;
 pub use state::Stateful;
 
-/// The handlers of an app: an HTTP service, and handlers of messages, object events, schedules and direct calls. A host
-/// sees it as a [`Function`](crate::function::Function) only.
+/// The handlers of an app: an HTTP service, and handlers of messages, object events, writes, schedules and direct calls. A
+/// host sees it as a [`Function`](crate::function::Function) only.
 ///
 /// An app is a function from a [`Cloud`](crate::Cloud) to an `App`, or to a `Result` of it with any error:
 ///
@@ -74,11 +74,11 @@ pub use state::Stateful;
 /// | schedule | [`on_schedule`](Self::on_schedule) | 5 min | a log line; the next tick runs as planned |
 /// | direct call | [`on_invoke`](Self::on_invoke) | 5 min | the error |
 ///
-/// Each trigger has one handler: a second handler for the same subscription, object events, table, schedule or function is a
-/// problem that [`start`](Self::start) reports. The times are the portable limits; [`Context::remaining`] returns the time that is left,
-/// which a deployment can make shorter, and on AWS longer. Handlers run in parallel, on some platforms in several processes: state in memory is
-/// not shared and can be lost. A handler is dropped at its deadline. [`mount`](Self::mount) adds a module, and
-/// [`layer`](Self::layer) runs code around all handlers.
+/// Each trigger has one handler: a second handler for the same subscription, object events, table, schedule or function
+/// is a problem that [`start`](Self::start) reports. The times are the portable limits; [`Context::remaining`] returns the
+/// time that is left, which a deployment can make shorter, and on AWS longer. Handlers run in parallel, on some platforms
+/// in several processes: state in memory is not shared and can be lost. A handler is dropped at its deadline.
+/// [`mount`](Self::mount) adds a module, and [`layer`](Self::layer) runs code around all handlers.
 pub struct App {
     name: String,
     /// Sorted by [`Trigger::key`].
@@ -174,8 +174,8 @@ impl App {
     /// `()` and `Ok` acknowledge the message. After an `Err` or a panic it is delivered again, 5 times in all, with a
     /// backoff of 1 second that doubles up to 5 minutes; then it becomes a dead letter. An `Err` that no other attempt can
     /// change makes a dead letter immediately: see [`IntoOutcome`]. So does a body that is not an `M`.
-    /// [`Topic::subscription`](crate::pub_sub::Topic::subscription) sets the attempts and the backoff, and gives a topic several
-    /// handlers.
+    /// [`Topic::subscription`](crate::pub_sub::Topic::subscription) sets the attempts and the backoff, and gives a topic
+    /// several handlers.
     ///
     /// The same message can be delivered twice, also after it was acknowledged: store its [id](Message::id) with the
     /// effect, for example in one [transaction](crate::key_value::Transaction::add). Messages with the same ordering key
@@ -228,7 +228,8 @@ impl App {
     /// [`Bucket::events`](crate::blob::Bucket::events) selects some of them, and gives a bucket several handlers.
     ///
     /// The return value has the same meaning as in [`on_message`](Self::on_message). The number of attempts is 5, unless
-    /// [`ObjectEvents`] sets another. An event reports the change, not the state: the object may have been written again, or deleted, when the handler reads it.
+    /// [`ObjectEvents`] sets another. An event reports the change, not the state: the object may have been written again,
+    /// or deleted, when the handler reads it.
     ///
     /// ```
     /// use isobar_abstraction::{App, Cloud, ObjectChange, TestClient};
@@ -270,8 +271,9 @@ impl App {
     /// the item at least once, in no order, and possibly once for several writes of it.
     ///
     /// An event has no value: read the item, whose value is the current one then. Deletes and expiries cause no event, and
-    /// neither do items that were written before the app handled the writes for the first time. A write of the handler to
-    /// the same table is a write too.
+    /// neither do items that were written before the app handled the writes for the first time. An item that is deleted
+    /// immediately after its write can have no event, since the change feed of Azure contains what is stored. A write of
+    /// the handler to the same table is a write too.
     ///
     /// The return value has the same meaning as in [`on_message`](Self::on_message). The number of attempts is 5, unless
     /// [`TableWrites`] sets another. A table has one handler of its writes: to call several, publish the key to a topic.

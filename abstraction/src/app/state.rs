@@ -142,7 +142,7 @@ impl<S: Clone + Send + Sync + 'static> Stateful<S> {
         self.with(|app, state| app.on_object(events, move |event, cx| handler(state.clone(), event, cx)))
     }
 
-    /// [`App::on_write`] with the state.
+    /// Handles the writes of a table, as [`App::on_write`].
     pub fn on_write<H, F>(self, table: impl Into<TableWrites>, handler: H) -> Self
     where
         H: Fn(S, WriteEvent, Context) -> F + Send + Sync + 'static,

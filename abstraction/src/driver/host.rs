@@ -29,6 +29,7 @@ pub use crate::app::note_panic;
 use crate::function::Function;
 pub use crate::json::escaped_size;
 use crate::outcome::chain;
+use crate::pub_sub::DEFAULT_SUBSCRIPTION;
 use crate::{Context, Error, ErrorKind, Event, Invocation, Outcome, Reply, Result};
 pub use fields::{Fields, text};
 pub use http::{REQUEST_ID, answer, answer_whole, refuse};
@@ -128,6 +129,12 @@ fn span(event: &Event, cx: &Context) -> Span {
         Event::Schedule(tick) => ("on_schedule", tick.schedule.as_str(), None),
         Event::Invoke(call) => ("on_invoke", call.function.as_str(), None),
     };
+    // Which of several handlers of one topic or bucket it is.
+    let trigger = match event {
+        Event::Message { subscription: name, .. } | Event::Object { trigger: name, .. } => Some(name.as_str()),
+        _ => None,
+    };
+    let trigger = trigger.filter(|name| *name != DEFAULT_SUBSCRIPTION);
     tracing::info_span!(
         "event",
         provider = cx.provider(),
@@ -135,6 +142,7 @@ fn span(event: &Event, cx: &Context) -> Span {
         trace = &*cx.trace_id(),
         operation,
         resource,
+        trigger,
         id,
         attempt = cx.attempt(),
     )

@@ -24,7 +24,8 @@ use crate::{Result, TraceParent};
 /// - have a message stored durably before it is `Ok`;
 /// - keep body, attributes, ordering key and trace parent bit for bit, also a body that is not text;
 /// - keep the order of messages with the same ordering key, within a batch and between calls that follow each other;
-/// - deliver a message with a due time not before it, without counting an attempt;
+/// - send the due time with the message: its host delivers it not before that time, and counts no earlier delivery as an
+///   attempt;
 /// - return `Unsupported` for an ordering key if the service keeps no order, as a Storage Queue;
 /// - set [`outcome_unknown`](crate::Error::with_outcome_unknown) if a message may have been accepted although the request
 ///   failed.

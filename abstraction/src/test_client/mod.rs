@@ -31,8 +31,8 @@ use crate::provider::Environment;
 use crate::pub_sub::DEFAULT_SUBSCRIPTION;
 use crate::{App, Body, Cloud, Context, Error, Event, IntoApp, Invocation, ObjectEvent, Outcome, Result, Tick, json};
 
-/// Runs an app on a cloud in memory: requests, messages, object events, ticks and direct calls, without a server, a port or
-/// a wait. A clone has the same app, data and clock.
+/// Runs an app on a cloud in memory: requests, messages, object events, writes, ticks and direct calls, without a server, a
+/// port or a wait. A clone has the same app, data and clock.
 ///
 /// | to cause | call | to see |
 /// |---|---|---|

@@ -129,7 +129,7 @@ impl ObjectEvents {
             ));
         }
         let ObjectFilter { prefix, suffix, .. } = &self.trigger.filter;
-        let (size, limit) = (key::encode(&shortest(prefix, suffix)).len() as u64, self.longest_key);
+        let (size, limit) = (stored_size(&shortest(prefix, suffix), suffix), self.longest_key);
         (size > limit).then(|| {
             format!(
                 "{queue}: the filter accepts nothing, since a key with its prefix and its suffix has at least {size} bytes, \
@@ -137,6 +137,13 @@ impl ObjectEvents {
             )
         })
     }
+}
+
+/// The size of the shortest stored name of a key that begins with `shortest` and ends with `suffix`.
+fn stored_size(shortest: &str, suffix: &str) -> u64 {
+    // A dot is escaped only where the key ends with it.
+    let longer = (suffix.is_empty() && shortest.ends_with('.')).then(|| format!("{shortest}x"));
+    key::encode(longer.as_deref().unwrap_or(shortest)).len() as u64
 }
 
 /// The shortest text with this prefix and this suffix, which may overlap.

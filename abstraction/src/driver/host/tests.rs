@@ -139,7 +139,7 @@ async fn a_body_that_breaks_off_is_an_error_where_it_must_be_whole() {
 fn hanging(cloud: &Cloud) -> App {
     App::new("hanging")
         .on_message(&cloud.topic::<u32>("jobs"), |_, _cx| std::future::pending::<()>())
-        .on_object(&cloud.bucket("pages"), |_, _cx| std::future::pending::<()>())
+        .on_object(cloud.bucket("pages").events("thumbs"), |_, _cx| std::future::pending::<()>())
         .on_schedule("sweep", "0 3 * * *", |_, _cx| std::future::pending::<()>())
         .on_invoke("stats", |(), _cx| std::future::pending::<Result<()>>())
 }
@@ -150,7 +150,7 @@ async fn an_event_that_is_late_is_logged_once_in_its_span() {
     let object = ObjectEvent::new("pages", "a", ObjectChange::Deleted, SystemTime::UNIX_EPOCH);
     for (event, resource) in [
         (message("m-1"), "jobs"),
-        (Event::Object { trigger: "default".to_owned(), event: object }, "pages"),
+        (Event::Object { trigger: "thumbs".to_owned(), event: object }, "resource=\"pages\" trigger=\"thumbs\""),
         (Event::Schedule(Tick::new("sweep", SystemTime::UNIX_EPOCH)), "sweep"),
         (Event::Invoke(Invocation::new("stats", "null")), "stats"),
     ] {

@@ -248,13 +248,17 @@ async fn a_filter_may_be_as_long_as_a_key(world: Box<dyn World>) -> TrialResult 
         // They overlap: the key has both.
         let both = files.events("both").with_prefix(&whole).with_suffix(&whole);
         let app = watching(App::new("watcher"), both.created().created(), "both", &sink);
-        watching(app, files.events("begin").with_prefix(&whole[1..]), "begin", &sink)
+        let app = watching(app, files.events("begin").with_prefix(&whole[1..]), "begin", &sink);
+        // A dot is stored as three bytes, but only at the end of a key.
+        watching(app, files.events("dot").with_prefix(format!("{}.", &whole[2..])), "dot", &sink)
     };
     let app = world.run(app).await?;
-    fill(&world.cloud().bucket("files"), &[&key, &key[1..], &key[2..], "b"]).await?;
+    let dotted = format!("{}.b", &key[2..]);
+    fill(&world.cloud().bucket("files"), &[&key, &key[1..], &key[2..], "b", &dotted]).await?;
     app.deliver().await?;
     let expected = [(key.clone(), Some(1_024)), (key[1..].to_owned(), Some(1_023))];
     assert_eq!(of(&seen, "both"), BTreeSet::from([expected[0].clone()]));
     assert_eq!(of(&seen, "begin"), BTreeSet::from(expected));
+    assert_eq!(of(&seen, "dot"), BTreeSet::from([(dotted, Some(1_024))]));
     Ok(())
 }
