@@ -80,8 +80,8 @@ impl GcpApp {
         let mut all = self.project.waiting.lock().await;
         let mut received = self.project.notifications.received(topic, subscription).await?;
         received.extend(self.project.pub_sub.pull(subscription).await?);
-        all.extend(received.iter().map(|received| (subscription.to_owned(), Waiting::of(received))));
         let now = self.clock.now();
+        all.extend(received.iter().map(|received| (subscription.to_owned(), Waiting::of(received, now))));
         let (mut blocked, mut due) = (Vec::<String>::new(), Vec::new());
         for (_, waiting) in all.iter_mut().filter(|(of, _)| of == subscription) {
             let key = waiting.key().map(str::to_owned);
@@ -114,7 +114,10 @@ impl GcpApp {
             let Some(place) = all.iter().position(|(_, it)| it.ack == waiting.ack) else { continue };
             match acknowledged {
                 true => drop(all.remove(place)),
-                false => all[place].1 = Waiting { attempt: waiting.attempt + 1, ..waiting },
+                false => {
+                    let not_before = waiting.not_before.max(waiting.due);
+                    all[place].1 = Waiting { attempt: waiting.attempt + 1, not_before, ..waiting };
+                }
             }
         }
         Ok(())

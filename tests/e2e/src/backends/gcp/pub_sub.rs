@@ -1,6 +1,6 @@
 //! The REST API of Pub/Sub's emulator, as the trials use it next to the provider.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
 use http::{Method, Request};
@@ -93,16 +93,23 @@ pub(super) struct Waiting {
     pub(super) ack: String,
     pub(super) message: Value,
     pub(super) attempt: u32,
+    /// The due time that isobar wrote, which Pub/Sub does not know.
+    pub(super) due: SystemTime,
     pub(super) not_before: SystemTime,
 }
 
+/// The time for which the service holds a push until its message is due. A trial's clock does not pass meanwhile.
+const HOLD: Duration = Duration::from_secs(20);
+
 impl Waiting {
-    pub(super) fn of(received: &Value) -> Self {
+    /// A received message. Pub/Sub pushes it immediately, and again after its backoff; here it is pushed again when it is due.
+    pub(super) fn of(received: &Value, now: SystemTime) -> Self {
         let message = received["message"].clone();
         let due = message["attributes"]["isobar-due"].as_str().and_then(|due| DateTime::parse_from_rfc3339(due).ok());
-        let not_before = due.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
+        let due = due.map_or(SystemTime::UNIX_EPOCH, SystemTime::from);
+        let not_before = if due > now + HOLD { now } else { due };
         let ack = received["ackId"].as_str().unwrap_or_default().to_owned();
-        Self { ack, message, attempt: 1, not_before }
+        Self { ack, message, attempt: 1, due, not_before }
     }
 
     pub(super) fn key(&self) -> Option<&str> {
