@@ -13,10 +13,10 @@ use isobar_conformance::BuildApp;
 /// The variable with the profile of the builds. `.ci/run` sets `release`; the default `dev` is quicker.
 const ISOBAR_E2E_PROFILE: &str = "ISOBAR_E2E_PROFILE";
 
-/// Builds `shortener` and `chatbot` for one provider, and returns the folder of the binaries. The next build, for another
+/// Builds `shortener`, `chatbot` and `notes` for one provider, and returns the folder of the binaries. The next build, for another
 /// provider, replaces them.
 pub fn apps(provider: &str) -> Result<PathBuf> {
-    build_apps(&["shortener", "chatbot"], &[provider])
+    build_apps(&["shortener", "chatbot", "notes"], &[provider])
 }
 
 /// Builds one app for several providers, and returns the binary: a copy, which no other build replaces.

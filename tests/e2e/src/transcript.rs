@@ -85,7 +85,8 @@ pub async fn notes(backend: &dyn Harness, app: fn(&Cloud) -> Result<App>) -> Har
     // Before the wait: some harnesses deliver until no message waits, also for its delay.
     transcript.send(Method::POST, "/notes/milk/remind?in=2", "").await?;
     transcript.get("/due").await?;
-    transcript.wait(world.as_ref(), Duration::from_secs(2)).await?;
+    world.advance(Duration::from_secs(2))?;
+    transcript.deliver_until_dead(2).await?;
     transcript.get("/due").await?;
     transcript.send(Method::POST, "/notes/milk/remind?in=901", "").await?;
     transcript.dead_activities().await?;
@@ -96,17 +97,16 @@ pub async fn notes(backend: &dyn Harness, app: fn(&Cloud) -> Result<App>) -> Har
     let redriven = transcript.app.redrive(&MIRROR.into()).await?;
     transcript.lines.push(format!("redriven {redriven}"));
     transcript.app.deliver().await?;
-    transcript.wait(world.as_ref(), Duration::from_secs(1)).await?;
+    world.advance(Duration::from_secs(1))?;
+    transcript.deliver_until_dead(4).await?;
     let paths = ["/notes?word=tea", "/notes?word=coffee", "/feed/ada", "/feed/bob", "/files/thumbs/images/cat.png"];
     for path in paths {
         transcript.get(path).await?;
     }
     transcript.dead_activities().await?;
-
-    let words = world.cloud().table::<Value>("words");
+    // A delete is no event: a search leaves the note out, before and after the index is purged.
     for _ in 0..2 {
-        let left = words.query("word/milk").all().await?.len();
-        transcript.lines.push(format!("notes in the index with the word milk: {left}"));
+        transcript.get("/notes?word=milk").await?;
         transcript.app.tick("purge").await?;
     }
     Ok(lines)
@@ -185,11 +185,18 @@ impl Transcript<'_> {
         self.send(Method::PUT, &format!("/notes/{id}"), &note).await.map(drop)
     }
 
-    /// Moves the clock of the trial, waits for the machine's, which a deployed app has, and delivers what is due then.
-    async fn wait(&mut self, world: &dyn World, time: Duration) -> HarnessResult<()> {
-        world.advance(time)?;
-        tokio::time::sleep(time).await;
-        self.app.deliver().await
+    /// Delivers until a reminder is due and this number of activities is dead. The clock of a deployed app is the machine's,
+    /// and its services count whole seconds. After 10 s without them the transcript differs.
+    async fn deliver_until_dead(&self, count: usize) -> HarnessResult<()> {
+        for _ in 0..100 {
+            self.app.deliver().await?;
+            let dead = self.app.dead_letters(&MIRROR.into()).await?.len();
+            if dead == count && self.app.get("/due").await?.text() != "[]" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
     }
 
     /// Adds the dead letters of the mirror, whose order is not defined.

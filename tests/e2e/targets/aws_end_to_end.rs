@@ -21,6 +21,9 @@ use serde_json::Value;
 
 const TRIALS: &[(&str, Check<Deployed>)] = &[
     ("the_shortener_does_the_same_on_aws", |aws| Box::pin(same::shortener(aws))),
+    ("the_notes_do_the_same_on_aws", |aws| {
+        Box::pin(same::notes(Deployed { bootstrap: aws.bootstrap.with_file_name("notes"), ..aws }))
+    }),
     ("a_poison_message_harms_no_other", |aws| Box::pin(same::poison(aws))),
     ("the_chatbot_does_the_same_on_aws", |aws| {
         Box::pin(same::chatbot(move |environment| Deployed {

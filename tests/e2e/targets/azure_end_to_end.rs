@@ -40,6 +40,10 @@ const TRIALS: &[(&str, Check<Arc<Machine>>)] = &[
     ("the_shortener_does_the_same_where_http_is_json", |machine| {
         Box::pin(same::shortener(machine.full(HttpMode::Json)))
     }),
+    ("the_notes_do_the_same", |machine| {
+        let azure = machine.full(HttpMode::Proxying);
+        Box::pin(same::notes(Deployed { executable: azure.executable.with_file_name("notes"), ..azure }))
+    }),
     ("the_chatbot_does_the_same", |machine| {
         let azure = machine.full(HttpMode::Proxying);
         Box::pin(same::chatbot(move |environment| Deployed {

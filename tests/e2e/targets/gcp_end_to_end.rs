@@ -24,6 +24,10 @@ use same::link;
 
 const TRIALS: &[(&str, Check<Deployed>)] = &[
     ("the_shortener_does_the_same", |gcp| Box::pin(same::shortener(gcp))),
+    ("the_notes_do_the_same", |gcp| {
+        let executable = gcp.executable.map(|shortener| shortener.with_file_name("notes"));
+        Box::pin(same::notes(Deployed { executable, ..gcp }))
+    }),
     ("the_chatbot_does_the_same", |gcp| {
         Box::pin(same::chatbot(move |environment| Deployed {
             executable: gcp.executable.map(|shortener| shortener.with_file_name("chatbot")),

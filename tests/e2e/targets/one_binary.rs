@@ -6,8 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a trial fails by panicking
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::time::Duration;
 
 use isobar::prelude::*;
@@ -22,8 +23,14 @@ use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Emulator, MI
 use isobar_e2e::{built, transcript};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+/// An app with all providers in it.
+struct Binary {
+    app: &'static str,
+    path: PathBuf,
+}
+
 /// Runs the transcript with the binary on one host. Errors: a program that this machine lacks.
-type Host = fn(&Path) -> Result<Result<Completion, Failed>, Absent>;
+type Host = fn(&Binary) -> Result<Result<Completion, Failed>, Absent>;
 
 const HOSTS: &[(&str, Host)] = &[
     ("lambda", on_lambda),
@@ -38,65 +45,73 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    // A list needs no build.
-    let binary = match arguments.list {
-        true => PathBuf::new(),
-        false => built::one_binary("shortener", &["aws", "azure", "gcp", "local"]).unwrap(),
-    };
-    let trials = HOSTS.iter().map(|(name, host)| {
-        let binary = binary.clone();
-        Trial::ignorable_test(format!("one-binary::{name}"), move || match host(&binary) {
-            Ok(ended) => ended,
-            Err(absent) if absent.is_required() => {
-                Err(format!("{} is required: {}", absent.need, absent.reason).into())
-            }
-            Err(absent) => Ok(Completion::ignored_with(absent.reason)),
+    let binaries = ["shortener", "notes"].map(|app| {
+        // A list needs no build.
+        let path = match arguments.list {
+            true => PathBuf::new(),
+            false => built::one_binary(app, &["aws", "azure", "gcp", "local"]).unwrap(),
+        };
+        Arc::new(Binary { app, path })
+    });
+    let trials = binaries.iter().flat_map(|binary| {
+        HOSTS.iter().map(|(name, host)| {
+            let binary = Arc::clone(binary);
+            Trial::ignorable_test(format!("one-binary::{}_{name}", binary.app), move || match host(&binary) {
+                Ok(ended) => ended,
+                Err(absent) if absent.is_required() => {
+                    Err(format!("{} is required: {}", absent.need, absent.reason).into())
+                }
+                Err(absent) => Ok(Completion::ignored_with(absent.reason)),
+            })
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
-fn on_lambda(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
+fn on_lambda(binary: &Binary) -> Result<Result<Completion, Failed>, Absent> {
     let python = Python::ready()?;
     let ministack = Emulator::start(&python, MINISTACK, &[]).unwrap();
     let lambda = aws::deployed::Deployed {
         endpoint: ministack.url(),
         python: python.interpreter().to_owned(),
-        bootstrap: binary.to_owned(),
+        bootstrap: binary.path.clone(),
         environment: BTreeMap::new(),
     };
-    Ok(run_check(TIMEOUT, does_the_same(lambda)))
+    Ok(run_check(TIMEOUT, does_the_same(lambda, binary.app)))
 }
 
 /// Tables in Cosmos DB, topics in Service Bus.
-fn on_functions(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
+fn on_functions(binary: &Binary) -> Result<Result<Completion, Failed>, Absent> {
     let node = Node::ready()?;
     let cosmos = CosmosEmulator::start(&CosmosProgram::ready()?).unwrap();
     let azurite = Azurite::start(&node).unwrap();
     let functions = azure::deployed::Deployed {
         services: azure::Services::storage(&azurite).with_cosmos(&cosmos.endpoint),
-        executable: binary.to_owned(),
+        executable: binary.path.clone(),
         http: HttpMode::Proxying,
         environment: BTreeMap::new(),
     };
-    Ok(run_check(TIMEOUT, does_the_same(functions)))
+    Ok(run_check(TIMEOUT, does_the_same(functions, binary.app)))
 }
 
-fn on_cloud_run(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
+fn on_cloud_run(binary: &Binary) -> Result<Result<Completion, Failed>, Absent> {
     let (services, _guard) = gcp::Services::start()?;
     let cloud_run =
-        gcp::deployed::Deployed { services, executable: Some(binary.to_owned()), environment: BTreeMap::new() };
-    Ok(run_check(TIMEOUT, does_the_same(cloud_run)))
+        gcp::deployed::Deployed { services, executable: Some(binary.path.clone()), environment: BTreeMap::new() };
+    Ok(run_check(TIMEOUT, does_the_same(cloud_run, binary.app)))
 }
 
-fn on_a_laptop(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
-    Ok(run_check(TIMEOUT, does_the_same(Laptop(binary.to_owned()))))
+fn on_a_laptop(binary: &Binary) -> Result<Result<Completion, Failed>, Absent> {
+    Ok(run_check(TIMEOUT, does_the_same(Laptop(binary.path.clone()), binary.app)))
 }
 
-/// The transcript of the shortener is the same as in memory.
-async fn does_the_same(host: impl Harness) -> TrialResult {
-    let expected = transcript::shortener(&Memory, shortener::app).await?;
-    let found = transcript::shortener(&host, shortener::app).await?;
+/// The transcript of the app is the same as in memory.
+async fn does_the_same(host: impl Harness, app: &str) -> TrialResult {
+    let (expected, found) = if app == "notes" {
+        (transcript::notes(&Memory, notes::app).await?, transcript::notes(&host, notes::app).await?)
+    } else {
+        (transcript::shortener(&Memory, shortener::app).await?, transcript::shortener(&host, shortener::app).await?)
+    };
     transcript::assert_same(&expected, &found, host.name());
     Ok(())
 }
@@ -118,7 +133,7 @@ fn every_trigger(cloud: &Cloud) -> App {
 
 /// A validator of JSON Schema accepts the manifest that the binary prints, and that of an app of every kind of trigger, but
 /// no trigger of these kinds without its fields.
-fn manifest(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
+fn manifest(binary: &Binary) -> Result<Result<Completion, Failed>, Absent> {
     const VALIDATE: &str = "import json, sys\nfrom jsonschema import Draft202012Validator as Validator\n\
         schema, printed, every = map(json.loads, sys.argv[1:])\nValidator.check_schema(schema)\n\
         [Validator(schema).validate(manifest) for manifest in (printed, every)]\n\
@@ -128,7 +143,7 @@ fn manifest(binary: &Path) -> Result<Result<Completion, Failed>, Absent> {
         broken = [{**every, 'triggers': [it]} for it in broken] + [{**printed, 'version': 2}]\n\
         assert not any(map(Validator(schema).is_valid, broken))";
     let python = Python::ready()?;
-    let printed = Command::new(binary).env("ISOBAR_MANIFEST", "1").output().unwrap();
+    let printed = Command::new(&binary.path).env("ISOBAR_MANIFEST", "1").output().unwrap();
     assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     let printed = String::from_utf8(printed.stdout).unwrap();
     let cloud = Cloud::memory();

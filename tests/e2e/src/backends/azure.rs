@@ -23,7 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use isobar::Result;
 use isobar::clock::ManualClock;
-use isobar::driver::Provider;
+use isobar::driver::{Clock, Provider};
 use isobar::manifest::Manifest;
 use isobar_azure::{AzureConfig, AzureProvider, HttpMode, function_app};
 
@@ -87,6 +87,15 @@ impl Services {
     pub fn with_cosmos(self, endpoint: &str) -> Self {
         Self { cosmos: Some(endpoint.to_owned()), ..self }
     }
+
+    /// Opens the accounts of one trial. Without `bus`, the clock of Service Bus is that of the trial.
+    async fn open_by(&self, prefix: &str, bus: Option<Arc<dyn Clock>>) -> Result<AzureTrial> {
+        let clock = PauseClock::default();
+        let bus = bus.unwrap_or_else(|| Arc::new(clock.manual.clone()));
+        let account = Account::open(self, prefix, &clock.manual, bus).await?;
+        let config = AzureConfig::from_environment(&account.environment())?;
+        Ok(AzureTrial { account: Arc::new(account), clock, config })
+    }
 }
 
 /// Azure's services in emulators, and apps behind a double of the Functions host in this process.
@@ -97,10 +106,7 @@ impl cloud::Services for Services {
     type Trial = AzureTrial;
 
     async fn open(&self, prefix: &str) -> Result<AzureTrial> {
-        let clock = PauseClock::default();
-        let account = Account::open(self, prefix, &clock.manual).await?;
-        let config = AzureConfig::from_environment(&account.environment())?;
-        Ok(AzureTrial { account: Arc::new(account), clock, config })
+        self.open_by(prefix, None).await
     }
 }
 

@@ -19,6 +19,14 @@ pub(crate) async fn shortener(host: impl Harness) -> TrialResult {
     Ok(())
 }
 
+/// The transcript of the notes, which have every kind of trigger, is the same as in memory.
+pub(crate) async fn notes(host: impl Harness) -> TrialResult {
+    let expected = transcript::notes(&Memory, notes::app).await?;
+    let found = transcript::notes(&host, notes::app).await?;
+    transcript::assert_same(&expected, &found, host.name());
+    Ok(())
+}
+
 /// A webhook is answered immediately; the reply is sent once, and in order, through messages with an ordering key.
 pub(crate) async fn chatbot<B: Harness>(deploy: impl FnOnce(BTreeMap<String, String>) -> B) -> TrialResult {
     let memory_telegram = Telegram::start().await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use isobar::clock::ManualClock;
-use isobar::driver::{Derived, Environment, Location, POISON, ResourceKind, ResourceUrl};
+use isobar::driver::{Clock, Derived, Environment, Location, POISON, ResourceKind, ResourceUrl};
 use isobar::manifest::Manifest;
 use isobar::{EventQueue, Result};
 
@@ -45,11 +45,16 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) async fn open(services: &Services, prefix: &str, clock: &ManualClock) -> Result<Self> {
+    pub(super) async fn open(
+        services: &Services,
+        prefix: &str,
+        clock: &ManualClock,
+        bus: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let storage = Arc::new(Storage::new(services.clone())?);
         let queues = QueueProxy::start(&services.queue, Arc::clone(&storage), clock).await?;
         let event_grid = EventGrid::start(&services.blob, Arc::clone(&storage), clock).await?;
-        let bus = ServiceBus::start(Arc::new(clock.clone())).await?;
+        let bus = ServiceBus::start(bus).await?;
         let feeds = services.cosmos.clone().map(Feeds::new);
         let (prefix, services) = (prefix.to_owned(), services.clone());
         let (dead_letters, made) = Default::default();

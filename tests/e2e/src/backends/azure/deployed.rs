@@ -2,7 +2,7 @@
 //! [`function_app`](isobar_azure::function_app) makes.
 //!
 //! The app's clock is the machine's. Where a trial moves the clock, the expiry of the stored items is moved back instead
-//! (`aging`).
+//! (`aging`). Service Bus has the clock of the app, because its messages have times of it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,13 +12,14 @@ use async_trait::async_trait;
 use isobar::Result;
 use isobar::clock::ManualClock;
 use isobar::driver::Provider;
+use isobar::local::SystemClock;
 use isobar_azure::{AzureConfig, HttpMode};
 
 pub use super::delivery::AzureApp;
 use super::host::Host;
 use super::{AzureTrial, Services, files};
 use crate::backends::aging::Aging;
-use crate::backends::cloud::{CloudUnderTest, CloudWorld, Services as _, new_prefix};
+use crate::backends::cloud::{CloudUnderTest, CloudWorld, new_prefix};
 use crate::backends::variables;
 use crate::built;
 use crate::functions_host::{FunctionApp, FunctionsHost};
@@ -51,7 +52,7 @@ impl Harness for Deployed {
 impl Deployed {
     /// A world in which nothing is stored and nothing runs.
     pub async fn open_world(&self) -> Result<CloudWorld<DeployedTrial>> {
-        let trial = self.services.open(&new_prefix()).await?;
+        let trial = self.services.open_by(&new_prefix(), Some(Arc::new(SystemClock))).await?;
         Ok(CloudWorld(DeployedTrial { trial, deployed: self.clone() }))
     }
 }
