@@ -10,12 +10,10 @@ use std::time::{Duration, Instant};
 
 use isobar::prelude::*;
 use isobar::{Cloud, EventQueue, ObjectChange, ObjectEvent};
-use isobar_conformance::memory::Memory;
 use isobar_conformance::target::Check;
 use isobar_conformance::{RunningApp, TrialResult, World};
 use isobar_e2e::backends::gcp::Services;
 use isobar_e2e::backends::gcp::deployed::Deployed;
-use isobar_e2e::transcript;
 use parking_lot::Mutex;
 
 const TRIALS: &[(&str, Check<Deployed>)] = &[
@@ -24,7 +22,6 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
         Box::pin(a_failing_message_is_retried_until_it_is_a_dead_letter(gcp))
     }),
     ("an_ordering_key_keeps_its_order_when_one_fails", |gcp| Box::pin(a_key_keeps_its_order(gcp))),
-    ("the_notes_do_the_same", |gcp| Box::pin(the_notes_do_the_same(gcp))),
     ("the_events_of_a_bucket_are_pushed", |gcp| Box::pin(the_events_of_a_bucket_are_pushed(gcp))),
 ];
 
@@ -125,14 +122,6 @@ async fn a_key_keeps_its_order(gcp: Deployed) -> TrialResult {
     assert_eq!(of_b, [20, 21, 22, 23]);
     let last_of_b = seen.iter().position(|body| *body == 23);
     assert!(last_of_b < seen.iter().rposition(|body| *body == 11), "another key waited: {seen:?}");
-    Ok(())
-}
-
-/// Every kind of trigger, with the filters of the subscriptions.
-async fn the_notes_do_the_same(gcp: Deployed) -> TrialResult {
-    let expected = transcript::notes(&Memory, notes::app).await?;
-    let found = transcript::notes(&gcp, notes::app).await?;
-    transcript::assert_same(&expected, &found, "gcp::push");
     Ok(())
 }
 
