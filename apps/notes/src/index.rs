@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use isobar::prelude::*;
 
-use crate::Note;
+use crate::note::Note;
 
 /// The partition of the lists of words.
 const NOTES: &str = "notes";

@@ -17,6 +17,7 @@
 
 mod config;
 mod index;
+mod note;
 
 use std::time::Duration;
 
@@ -33,16 +34,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use index::Index;
-
-/// A note.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Note {
-    /// Its author.
-    pub user: String,
-    /// Its text, at most 1,000 bytes.
-    pub text: String,
-}
+pub use note::Note;
 
 /// What a user did.
 #[derive(Debug, Clone, Serialize, Deserialize)]
