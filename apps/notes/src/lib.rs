@@ -14,6 +14,7 @@
 //! | a new object `images/*.png` in bucket `files` | makes its thumbnail |
 //! | a deleted object `images/*` | deletes its thumbnail |
 //! | every 15 minutes | removes what deleted notes left in the index |
+//! | a call of `reindex` with an id | updates the search index for a note that is older than the index |
 
 mod config;
 mod index;
@@ -96,6 +97,7 @@ pub fn app_with(cloud: &Cloud, mirror: String) -> Result<App> {
         .on_object(thumbs, Notes::make_thumbnail)
         .on_object(app.files.events("gone").with_prefix("images/").deleted(), Notes::delete_thumbnail)
         .on_schedule("purge", every(Duration::from_secs(15 * 60)), async |app, _tick, _cx| app.index.purge().await)
+        .on_invoke("reindex", async |app, id: String, _cx| app.index.refresh(&id).await)
         .build())
 }
 
@@ -108,6 +110,9 @@ async fn write(
     Path(id): Path<String>,
     Json(note): Json<Note>,
 ) -> Result<StatusCode, Problem> {
+    if note.user.is_empty() {
+        return Err(Problem::bad_request("`user` is empty; it must be the name of the author"));
+    }
     if note.text.len() > LONGEST_TEXT {
         return Err(Problem::bad_request(format!("a text has at most {LONGEST_TEXT} bytes")));
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Note {
-    /// Its author.
+    /// Its author, not empty.
     pub user: String,
     /// Its text, at most 1,000 bytes.
     pub text: String,

@@ -58,6 +58,27 @@ async fn the_index_follows_writes_and_a_search_never_returns_a_word_that_is_gone
 }
 
 #[tokio::test]
+async fn a_note_that_was_written_before_the_index_existed_is_indexed_by_a_call() -> Result<()> {
+    let before = TestClient::new(|_: &Cloud| App::new("before"))?;
+    before.cloud().table("notes").put("tea", &json!({"user": "ada", "text": "green tea"})).await?;
+    let c = before.with_app(notes::app)?;
+    c.deliver_all().await?;
+    assert!(found(&c, "tea").await.is_empty());
+    c.invoke::<()>("reindex", &"tea").await?;
+    assert_eq!(found(&c, "tea").await, ["tea"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_note_without_a_user_is_rejected() -> Result<()> {
+    let c = TestClient::new(notes::app)?;
+    let a = c.put("/notes/tea", &json!({"user": "", "text": "tea"})).await?;
+    assert_eq!(a.status, StatusCode::BAD_REQUEST);
+    assert!(a.text().contains("`user` is empty"), "{}", a.text());
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_feed_works_while_the_mirror_is_down_and_has_the_last_20() -> Result<()> {
     let c = TestClient::new(notes::app)?;
     write(&c, "tea", "bob", "tea").await;
