@@ -53,6 +53,7 @@ pub(crate) use functions::{FunctionsHost, TriggerSecret};
 pub use functions::{ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
 pub(crate) use place::{Placed, check_queue};
 pub(crate) use sources::{Cli, Managed, Sources, Workload};
+pub(crate) use trigger::no_queue;
 
 /// The variable with the prefix of the names of all resources.
 pub const ISOBAR_PREFIX: &str = "ISOBAR_PREFIX";

@@ -113,7 +113,7 @@ pub fn deployment(manifest: &Manifest, config: &GcpConfig, service: &DeployedSer
     for topic in manifest.topics() {
         let at = config.location(ResourceKind::Topic, &topic.name);
         let Placement::PubSub { endpoint, topic, project: named_project } = config.placement(&at)? else {
-            return Err(Error::config(format!("{at} is not in Pub/Sub")));
+            return Err(Error::config(format!("{at} is not in Pub/Sub: use a URL pubsub://")));
         };
         requests.push(put(&endpoint.url, named_project.as_deref().unwrap_or(project), "topics", &topic, json!({})));
     }
@@ -219,7 +219,7 @@ impl Target<'_> {
     /// <https://docs.cloud.google.com/eventarc/docs/reference/rest/v1/projects.locations.triggers>
     fn trigger(&self, queue: &EventQueue, place: &QueuePlacement, prefix: &str) -> Result<ApiRequest> {
         let Placement::Firestore { project, database, collection, .. } = &place.source else {
-            return Err(Error::config(format!("{queue} is not in Firestore")));
+            return Err(Error::config(format!("{queue}: the table is not in Firestore: use a URL firestore://")));
         };
         if let Some(other) = project.as_deref().filter(|project| *project != self.project) {
             return Err(Error::config(format!(
@@ -277,7 +277,7 @@ impl Target<'_> {
 /// Source: <https://docs.cloud.google.com/firestore/docs/reference/rest/v1/projects.databases.collectionGroups.fields/patch>.
 fn fields(config: &GcpConfig, at: &Location, project: &str) -> Result<[ApiRequest; 5]> {
     let Placement::Firestore { endpoint, project: named_project, database, collection } = config.placement(at)? else {
-        return Err(Error::config(format!("{at} is not in Firestore")));
+        return Err(Error::config(format!("{at} is not in Firestore: use a URL firestore://")));
     };
     let project = named_project.as_deref().unwrap_or(project);
     let group = format!("projects/{project}/databases/{database}/collectionGroups/{collection}/fields");

@@ -39,7 +39,7 @@ pub(crate) fn open(state: &Arc<State>, at: &Location) -> Result<Arc<dyn PubSub>>
             let publisher = Publisher::new(Arc::clone(state), endpoint, project, topic);
             Ok(Arc::new(CloudPubSub { state: Arc::clone(state), publisher }))
         }
-        _ => Err(Error::config(format!("{at} is not in Pub/Sub"))),
+        _ => Err(Error::config(format!("{at} is not in Pub/Sub: use a URL pubsub://"))),
     }
 }
 

@@ -102,6 +102,7 @@ pub(super) fn matching<'a>(
     let handled = if handled.is_empty() { "no queue".to_owned() } else { handled.join(", ") };
     let (app, name) = (&lambda.app.manifest.app, excerpt(name));
     Err(Error::not_found(format!(
-        "app `{app}` handles no events of the {what} `{name}`; it handles {handled}: {ADVICE}"
+        "app `{app}` handles no events of the {what} `{name}`; it handles {handled}: connect only the listed ones, or \
+         {ADVICE}"
     )))
 }

@@ -57,7 +57,7 @@ impl AzureConfig {
                 "{queue}: Table Storage has no feed of writes: place the table in Cosmos DB by a URL cosmos://{}",
                 queue.source()
             ))),
-            _ => Err(Error::config(format!("{queue} has no queue on Azure"))),
+            _ => Err(no_queue(queue)),
         }
     }
 
@@ -65,7 +65,7 @@ impl AzureConfig {
     fn queue(&self, queue: &EventQueue, name: &str, account: Option<&str>) -> Result<Placed> {
         if account.is_none() && self.storage.is_none() {
             return Err(Error::config(format!(
-                "{queue} need a Storage Queue, and there is no storage account: set AZURE_STORAGE_CONNECTION_STRING, or \
+                "{queue}: there is no storage account for its queue; set AZURE_STORAGE_CONNECTION_STRING, or \
                  AZURE_STORAGE_ACCOUNT"
             )));
         }
@@ -81,6 +81,12 @@ impl AzureConfig {
         let account = account.map(|account| format!("?account={account}")).unwrap_or_default();
         self.place(&at.with_url(ResourceUrl::parse(&format!("azqueue://{name}{account}"))?))
     }
+}
+
+/// The error for a kind of place that no trigger has: [`AzureConfig::place`] rejects the URL of another service, and names the
+/// schemes that work.
+pub(crate) fn no_queue(queue: &EventQueue) -> Error {
+    Error::internal(format!("bug in isobar: {queue} has no queue on Azure; please report it"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use isobar_abstraction::{Error, EventQueue, Result};
 
 use super::called;
 use crate::AzureConfig;
-use crate::config::Placed;
+use crate::config::{Placed, no_queue};
 
 /// The longest name of a subscription, of a queue of Azure Storage, and of a function.
 ///
@@ -75,7 +75,7 @@ fn check_queue(queue: &EventQueue, placed: Placed) -> Result<(String, String)> {
                 poison.len()
             )))
         }
-        _ => Err(Error::config(format!("{queue} has no queue on Azure"))),
+        _ => Err(no_queue(queue)),
     }
 }
 

@@ -89,7 +89,7 @@ impl CloudRunService {
             if received.due.is_some() { received.attempts.saturating_add(1) } else { received.message.attempt };
         let delivery = Delivery { received, subscription, attempt: attempts };
         let now = self.state.clock.now();
-        let Some(left) = delivery.received.due.and_then(|due| due.duration_since(now).ok()) else {
+        let Some((due, left)) = delivery.received.due.and_then(|due| Some((due, due.duration_since(now).ok()?))) else {
             return Ok(Some(delivery));
         };
         if left <= MAX_HOLD {
@@ -97,7 +97,8 @@ impl CloudRunService {
             return Ok(Some(delivery));
         }
         if attempt.unwrap_or(1) < MAX_EARLY_DELIVERIES {
-            return Err(Error::new(ErrorKind::Unavailable, "the message is not due yet"));
+            let due = clock::to_rfc3339(due);
+            return Err(Error::new(ErrorKind::Unavailable, format!("the message is not due before {due}")));
         }
         let Delivery { received, subscription, .. } = &delivery;
         settle::publish_copy(&self.state, queue, &received.message, subscription, left, received.attempts).await?;

@@ -104,7 +104,7 @@ pub(crate) fn check_names(config: &GcpConfig, manifest: &Manifest) -> Result<()>
         if let Some(other) = subscriptions.insert((place.project, place.subscription.clone()), queue.clone()) {
             return Err(Error::config(format!(
                 "{other} and {queue} have the same subscription `{}` in Pub/Sub: give one of them another name, or its \
-                 source another place",
+                 topic, bucket or table another URL",
                 place.subscription
             )));
         }
