@@ -18,7 +18,7 @@ use crate::{Error, Event, ObjectEvent, Result, WriteEvent, json};
 ///
 /// assert_eq!(EventQueue::topic("orders").to_string(), "topic `orders`");
 /// assert_eq!(EventQueue::from(("orders", "index")), EventQueue::topic("orders").named("index"));
-/// assert_eq!(EventQueue::bucket("pages").named("thumbs").to_string(), "bucket `pages`, events `thumbs`");
+/// assert_eq!(EventQueue::bucket("pages").named("thumbs").to_string(), "events `thumbs` of bucket `pages`");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventQueue {
@@ -111,7 +111,7 @@ impl EventQueue {
         check_name(&self.name)?;
         if Derived::ALL.iter().any(|derived| derived.word() == self.name) {
             return Err(Error::config(format!(
-                "`{}` is a part of names of queues on the clouds; use another name",
+                "`{}` is reserved for names of queues, as are `dead`, `events`, `fifo` and `writes`; use another name",
                 self.name
             )));
         }
@@ -145,8 +145,8 @@ impl fmt::Display for EventQueue {
         match kind {
             ResourceKind::Table => write!(f, "writes of table `{source}`"),
             _ if self.is_default() => write!(f, "{kind} `{source}`"),
-            ResourceKind::Bucket => write!(f, "bucket `{source}`, events `{name}`"),
-            _ => write!(f, "{kind} `{source}`, subscription `{name}`"),
+            ResourceKind::Bucket => write!(f, "events `{name}` of bucket `{source}`"),
+            _ => write!(f, "subscription `{name}` of {kind} `{source}`"),
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::access::Access;
 use crate::blob::key;
@@ -398,6 +398,12 @@ impl Manifest {
     }
 }
 
+/// Does a trigger of objects have a kind of change that this crate knows, or none?
+fn has_known_change(fields: &Map<String, Value>) -> bool {
+    let known = [ChangeKind::Created, ChangeKind::Deleted].map(|kind| json!(kind));
+    fields.get("change").is_none_or(|change| !change.is_string() || known.contains(change))
+}
+
 impl<'de> Deserialize<'de> for Trigger {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         fn read<T: serde::de::DeserializeOwned, E: serde::de::Error>(fields: Map<String, Value>) -> Result<T, E> {
@@ -408,7 +414,7 @@ impl<'de> Deserialize<'de> for Trigger {
         Ok(match kind.ok_or_else(|| D::Error::missing_field("kind"))? {
             "http" => Self::Http,
             "message" => Self::Message(read(fields)?),
-            "object" => Self::Object(read(fields)?),
+            "object" if has_known_change(&fields) => Self::Object(read(fields)?),
             "write" => Self::Write(read(fields)?),
             "schedule" => Self::Schedule(read(fields)?),
             "function" => Self::Function(read(fields)?),
@@ -419,8 +425,6 @@ impl<'de> Deserialize<'de> for Trigger {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -428,10 +432,13 @@ mod tests {
         let newer = json!({
             "version": 1, "app": "shop", "later": true,
             "resources": [{"kind": "secret", "name": "api-key", "access": "read", "options": {"rotate": 30}}],
-            "triggers": [{"kind": "socket", "path": "/"}, {"kind": "schedule", "name": "dust", "cron": "* * * * *", "zone": 1}],
+            "triggers": [{"kind": "socket", "path": "/"}, {"kind": "object", "change": "archived"}, {"kind": "schedule", "name": "dust", "cron": "* * * * *", "zone": 1}],
         });
         let manifest: Manifest = serde_json::from_value(newer).unwrap();
-        assert_eq!(manifest.handled(), "a trigger of the kind \"socket\", schedule `dust`");
+        assert_eq!(
+            manifest.handled(),
+            "a trigger of the kind \"socket\", a trigger of the kind \"object\", schedule `dust`"
+        );
         assert_eq!(manifest.of_kind(ResourceKind::Other("secret")).next().unwrap().options["rotate"], 30);
         let written = serde_json::to_value(&manifest).unwrap();
         assert_eq!(written["triggers"][0], json!({"kind": "socket", "path": "/"}));
@@ -447,7 +454,13 @@ mod tests {
 
     #[test]
     fn a_known_kind_with_a_wrong_field_is_an_error() {
-        for wrong in [json!({"kind": "schedule", "name": 7}), json!({"name": "x"}), json!({"kind": 1}), json!(null)] {
+        for wrong in [
+            json!({"kind": "schedule", "name": 7}),
+            json!({"kind": "object", "bucket": "scans", "change": 7}),
+            json!({"name": "x"}),
+            json!({"kind": 1}),
+            json!(null),
+        ] {
             assert!(serde_json::from_value::<Trigger>(wrong.clone()).is_err(), "{wrong}");
         }
     }

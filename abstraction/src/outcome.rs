@@ -223,6 +223,8 @@ impl RetryPolicy {
     /// The backoff is exponential in the attempt, with equal jitter: a random time from half of it to all of it. So a retry
     /// is never immediate, and a thousand messages that fail together are not retried together.
     ///
+    /// A dead letter is logged as a warning.
+    ///
     /// `longest` limits each wait. A host must pass [`Limits::longest_retry`](crate::profile::Limits::longest_retry) of its
     /// provider.
     ///
@@ -241,9 +243,9 @@ impl RetryPolicy {
     pub fn settle(&self, attempt: u32, outcome: Outcome, longest: Duration) -> Settlement {
         match outcome {
             Outcome::Ack => Settlement::Done,
-            Outcome::Reject { reason } => Settlement::DeadLetter(reason),
+            Outcome::Reject { reason } => dead(attempt, reason),
             Outcome::Retry { reason, .. } if attempt >= self.max_attempts => {
-                Settlement::DeadLetter(format!("gave up after {attempt} attempts: {reason}"))
+                dead(attempt, format!("gave up after {attempt} attempts: {reason}"))
             }
             Outcome::Retry { after: Some(after), .. } => Settlement::Retry(capped(after, longest)),
             Outcome::Retry { after: None, .. } => Settlement::Retry(self.backoff(attempt, longest)),
@@ -255,6 +257,11 @@ impl RetryPolicy {
         let longest = self.min_backoff.saturating_mul(factor).min(self.max_backoff).min(longest);
         longest / 2 + longest.mul_f64(fastrand::f64() / 2.0)
     }
+}
+
+fn dead(attempt: u32, reason: String) -> Settlement {
+    tracing::warn!(attempt, reason, "the event becomes a dead letter");
+    Settlement::DeadLetter(reason)
 }
 
 fn capped(after: Duration, longest: Duration) -> Duration {

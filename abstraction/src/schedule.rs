@@ -90,8 +90,8 @@ pub fn every(interval: Duration) -> Schedule {
     };
     Schedule(line.ok_or_else(|| {
         format!(
-            "an interval of {interval:?} does not divide an hour or a day; use 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, \
-             or 1, 2, 3, 4, 6, 8, 12 or 24 hours, or a cron line"
+            "an interval of {interval:?} is not one of 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, or 1, 2, 3, 4, 6, 8, 12 or 24 \
+             hours; use one of them, or a cron line"
         )
     }))
 }

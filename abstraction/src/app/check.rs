@@ -4,6 +4,7 @@
 
 use super::App;
 use crate::manifest::Manifest;
+use crate::memory;
 use crate::resource::{ResourceKind, check_name, name_conflicts};
 use crate::schedule::CronSchedule;
 use crate::{Cloud, Error, Result};
@@ -65,7 +66,7 @@ impl App {
         Manifest::new(&self.name).with_triggers(triggers)
     }
 
-    /// The triggers on handles of another `Cloud`, and those on a table whose feed another provider has.
+    /// The triggers on handles of another `Cloud`, and those whose events another provider has.
     fn foreign_sources(&self, cloud: &Cloud) -> Vec<String> {
         let problem = |super::Source { kind, name, grant }: &super::Source| {
             if !cloud.owns(grant) {
@@ -74,10 +75,12 @@ impl App {
                      function receives"
                 ));
             }
-            let other = cloud.other_provider_of(*kind, name).filter(|_| *kind == ResourceKind::Table)?;
+            // Another deployment of the app may handle a topic or a bucket of a cloud, but none has the memory of this process.
+            let is_unreachable = |other: &&str| *kind == ResourceKind::Table || *other == memory::PROFILE.provider;
+            let other = cloud.other_provider_of(*kind, name).filter(is_unreachable)?;
+            let variable = format!("{}{}", kind.variable_prefix(), name.to_ascii_uppercase().replace('-', "_"));
             Some(format!(
-                "the writes of table `{name}` are reported at `{other}`, where the table is, and not at `{}`; remove the \
-                 handler, or the variable that places the table there",
+                "a handler of {kind} `{name}` cannot run at `{}`: the {kind} is at `{other}`; remove the handler, or {variable}",
                 cloud.profile().provider
             ))
         };

@@ -77,7 +77,7 @@ fn handled(function: &dyn Function, event: Event, cx: Context) -> (Span, impl Fu
         };
         match &outcome {
             Outcome::Ack => {}
-            Outcome::Retry { reason, .. } => tracing::warn!(reason, "the handler requests another attempt"),
+            Outcome::Retry { reason, .. } => tracing::warn!(reason, "the attempt failed"),
             Outcome::Reject { reason } => tracing::warn!(reason, "the handler rejected the event"),
         }
         Ok(outcome)
@@ -123,9 +123,9 @@ pub async fn within<T>(cx: &Context, call: impl Future<Output = Result<T>>) -> R
 fn span(event: &Event, cx: &Context) -> Span {
     let (operation, resource, id) = match event {
         Event::Http(request) => ("http", request.uri().path(), None),
-        Event::Message { topic, message, .. } => ("on_message", topic.as_str(), Some(message.id.as_str())),
-        Event::Object { event, .. } => ("on_object", event.bucket.as_str(), None),
-        Event::Write(event) => ("on_write", event.table.as_str(), None),
+        Event::Message { topic, message, .. } => ("on_message", topic.as_str(), Some(message.id.to_string())),
+        Event::Object { event, .. } => ("on_object", event.bucket.as_str(), Some(excerpt(&event.key))),
+        Event::Write(event) => ("on_write", event.table.as_str(), Some(excerpt(&event.key.to_string()))),
         Event::Schedule(tick) => ("on_schedule", tick.schedule.as_str(), None),
         Event::Invoke(call) => ("on_invoke", call.function.as_str(), None),
     };

@@ -42,7 +42,7 @@ impl State {
 
     fn push(&mut self, queues: Vec<EventQueue>, due: SystemTime, message: &Message<Bytes>) {
         for queue in queues {
-            let waiting = Waiting { message: message.clone(), due };
+            let waiting = Waiting { message: message.clone(), due, leased: false };
             self.queues.entry(queue).or_default().waiting.insert(self.sequence, waiting);
         }
     }
@@ -64,6 +64,7 @@ struct Queue {
 struct Waiting {
     message: Message<Bytes>,
     due: SystemTime,
+    leased: bool,
 }
 
 /// A message that is being delivered and must be settled.
@@ -111,13 +112,16 @@ impl Queues {
         state.push(queues, now, &Message::new(id, serde_json::to_vec(event).unwrap_or_default(), now));
     }
 
-    /// Adds the write of an item to the queue of its table, if an app handles it.
+    /// Adds the write of an item to the queue of its table, if an app handles it. As on the clouds, several writes that wait
+    /// are one event: an app that counts them must fail its tests.
     pub(crate) fn push_write(&self, table: &str, key: &Key, now: SystemTime) {
         let mut state = self.state.lock();
-        let queues: Vec<_> = state.handled(ResourceKind::Table, table).into_iter().map(|(queue, _)| queue).collect();
-        if !queues.is_empty() {
-            let (id, event) = (state.next_id(), WriteEvent::new(table, key));
-            state.push(queues, now, &Message::new(id, serde_json::to_vec(&event).unwrap_or_default(), now));
+        let Some((queue, _)) = state.handled(ResourceKind::Table, table).pop() else { return };
+        let body = Bytes::from(serde_json::to_vec(&WriteEvent::new(table, key)).unwrap_or_default());
+        let is_same = |it: &Waiting| !it.leased && it.message.attempt == 1 && it.message.body == body;
+        if state.queues.get(&queue).is_none_or(|queue| !queue.waiting.values().any(is_same)) {
+            let id = state.next_id();
+            state.push(vec![queue], now, &Message::new(id, body, now));
         }
     }
 
@@ -126,12 +130,15 @@ impl Queues {
         let mut state = self.state.lock();
         let Some(queue) = state.queues.get_mut(queue) else { return Vec::new() };
         let mut keys = HashSet::new();
-        let due = queue.waiting.iter().filter(|(_, waiting)| {
+        let due = queue.waiting.iter_mut().filter(|(_, waiting)| {
             let first = waiting.message.ordering_key.as_ref().is_none_or(|key| keys.insert(key.clone()));
             first && waiting.due <= now
         });
-        let due = due.take(limit);
-        due.map(|(sequence, waiting)| Leased { sequence: *sequence, message: waiting.message.clone() }).collect()
+        let lease = |(sequence, waiting): (&u64, &mut Waiting)| {
+            waiting.leased = true;
+            Leased { sequence: *sequence, message: waiting.message.clone() }
+        };
+        due.take(limit).map(lease).collect()
     }
 
     pub(crate) fn settle(&self, queue: &EventQueue, leased: Leased, settlement: Settlement, now: SystemTime) {
@@ -142,7 +149,7 @@ impl Queues {
             Settlement::Done => drop(queue.waiting.remove(&sequence)),
             Settlement::Retry(after) => {
                 message.attempt += 1;
-                queue.waiting.insert(sequence, Waiting { message, due: later(now, after) });
+                queue.waiting.insert(sequence, Waiting { message, due: later(now, after), leased: false });
             }
             Settlement::DeadLetter(reason) => {
                 queue.waiting.remove(&sequence);
@@ -173,7 +180,7 @@ impl Queues {
         for (_, mut message) in dead {
             *sequence += 1;
             message.attempt = 1;
-            queue.waiting.insert(*sequence, Waiting { message, due: now });
+            queue.waiting.insert(*sequence, Waiting { message, due: now, leased: false });
         }
         count
     }

@@ -95,6 +95,14 @@ impl LocalConfig {
         Ok(config)
     }
 
+    /// A queue with the logical name of its source, from one with the physical name.
+    pub(crate) fn logical(&self, stored: &EventQueue) -> EventQueue {
+        let placed = self.placed.iter();
+        let mut placed = placed.filter(|at| at.kind() == stored.kind() && at.physical_name() == stored.source());
+        let source = placed.next().map_or(stored.source(), Location::name);
+        EventQueue::of(stored.kind(), source).named(stored.name())
+    }
+
     /// A queue with the physical name of its source.
     pub(crate) fn physical(&self, queue: &EventQueue) -> EventQueue {
         let placed = self.placed.iter().find(|at| at.kind() == queue.kind() && at.name() == queue.source());

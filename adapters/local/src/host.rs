@@ -9,6 +9,7 @@ mod signed;
 mod tests;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -136,10 +137,18 @@ fn bind_error(address: SocketAddr, error: std::io::Error) -> Error {
 async fn prepare(state: &State, app: &Hosted) -> Result<()> {
     state.store.open()?;
     blob::collect_orphans(&state.store).await?;
+    let mut queues = BTreeMap::new();
+    for (queue, _) in app.manifest.queues() {
+        if let Some(other) = queues.insert(state.config.physical(&queue), queue.clone()) {
+            return Err(Error::config(format!(
+                "{other} and {queue} have one queue, since their sources have one name; give one of them a URL with another name"
+            )));
+        }
+    }
     for trigger in app.manifest.objects() {
         state.queue.enqueuer().set_filter(state.config.physical(&trigger.queue()), trigger.filter.clone());
     }
-    state.queue.subscribe(app.manifest.queues().map(|(queue, _)| state.config.physical(&queue)).collect()).await
+    state.queue.subscribe(queues.into_keys().collect()).await
 }
 
 fn background(state: &Arc<State>, app: &Hosted, stop: &Stop) -> JoinSet<Result<()>> {

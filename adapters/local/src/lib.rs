@@ -28,11 +28,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar_abstraction::Result;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
 use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider, ResourceKind};
+use isobar_abstraction::{Error, Result};
 
 pub use config::LocalConfig;
 pub use host::Server;
@@ -84,14 +84,20 @@ fn physical_name(at: &Location) -> Result<&str> {
             kind => return Err(kind.not_opened(profile::PROFILE.provider)),
         };
         if url.scheme() != scheme {
-            return Err(isobar_abstraction::Error::config(format!(
+            return Err(Error::config(format!(
                 "a {} of the local provider is `{scheme}://name`, not `{}://`",
                 at.kind(),
                 url.scheme()
             )));
         }
     }
-    Ok(at.physical_name())
+    // A slash separates the source and the name of a queue in the file.
+    match at.physical_name() {
+        name if name.contains('/') => {
+            Err(Error::config(format!("{at} is `{}`; a name has no `/`, use another name", name.escape_debug())))
+        }
+        name => Ok(name),
+    }
 }
 
 #[async_trait]

@@ -50,7 +50,10 @@ pub const ROWS: &[Row] = &[
         "KV-25",
         "Sort keys that begin with U+10FFFF U+10FFFF are reserved for isobar: apps cannot use them, and do not see them",
     ),
-    row("KV-26", "A handler of a table's writes receives the key of every write at least once"),
+    row(
+        "KV-26",
+        "A handler of a table's writes receives the key of every written item at least once, unless it is deleted before",
+    ),
     row("BL-1", "An object is returned bit for bit, from 0 bytes to many parts"),
     row("BL-2", "A key is any UTF-8; keys that look alike are different, and none reaches outside"),
     row("BL-3", "`Create` on an existing key is `AlreadyExists`, and one of many racing creates wins"),

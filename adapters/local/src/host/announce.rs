@@ -36,6 +36,10 @@ pub(super) fn announce(state: &State, manifest: &Manifest, address: SocketAddr, 
     }
     let inspector = entry.map(|entry| format!("http://{}", entry.address));
     tracing::info!(app = manifest.app, url = %format!("http://{address}"), inspector, data = %data.display(), "serving");
+    let unhandled = unhandled(manifest);
+    if !unhandled.is_empty() {
+        tracing::warn!("{}", unhandled.trim());
+    }
 }
 
 fn describe(manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<&Entry>) -> String {
@@ -47,7 +51,10 @@ fn describe(manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<
     };
     let url = reachable(address);
     line("http", manifest.http().then(|| format!("http://{url}/")).into_iter().collect());
-    line("handles", handled(manifest));
+    handled(manifest)
+        .into_iter()
+        .enumerate()
+        .for_each(|(number, queue)| line(if number == 0 { "handles" } else { "" }, vec![queue]));
     line("schedules", manifest.schedules().map(|it| format!("{} ({} UTC)", it.name, it.cron)).collect());
     line("functions", manifest.functions().map(str::to_owned).collect());
     line("tables", manifest.tables().map(|it| it.name.clone()).collect());

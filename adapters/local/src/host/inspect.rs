@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use isobar_abstraction::blob::{ListCursor, ObjectInfo};
 use isobar_abstraction::clock::to_rfc3339;
-use isobar_abstraction::driver::{Hosted, Provider, ResourceKind, host};
+use isobar_abstraction::driver::{Hosted, Location, Provider, ResourceKind, Route, host};
 use isobar_abstraction::key_value::{Cursor, Entry};
 use isobar_abstraction::pub_sub::Outgoing;
 use isobar_abstraction::{Cloud, Error, ErrorKind, Event, EventQueue, Invocation, Tick};
@@ -27,7 +29,7 @@ use serde_json::{Value, json};
 use super::entry::Token;
 use crate::profile::PROFILE;
 use crate::pub_sub::Row;
-use crate::{blob, event, key_value, state};
+use crate::{blob, event, key_value, physical_name, state};
 
 /// Bodies that the endpoints read at most; the app's own limits are smaller.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -51,17 +53,40 @@ pub(super) struct Inspector {
     token: Token,
 }
 
+/// The parameters of all endpoints.
 #[derive(Deserialize)]
-struct Paging {
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    /// The guard has checked it.
+    #[serde(rename = "token")]
+    _token: Option<String>,
+    partition: Option<String>,
     #[serde(default)]
     prefix: String,
     limit: Option<usize>,
     after: Option<String>,
+    /// The name of a queue of a source: a subscription of a topic, or object events of a bucket.
+    queue: Option<String>,
+    ordering_key: Option<String>,
+    /// In seconds.
+    #[serde(default)]
+    delay: u64,
 }
 
-impl Paging {
+impl Parameters {
     fn limit(&self) -> usize {
         self.limit.unwrap_or(100).clamp(1, 1_000)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let query = Query::<Self>::from_request_parts(parts, state).await;
+        let wrong =
+            |rejection: QueryRejection| Error::invalid_input(format!("{rejection}; GET / lists the parameters"));
+        Ok(query.map_err(wrong)?.0)
     }
 }
 
@@ -86,9 +111,45 @@ impl Inspector {
             .with_state(inspector)
     }
 
+    /// A cloud with the resources where the configuration of the app places them.
     fn cloud(&self) -> Cloud {
-        Cloud::new(Arc::clone(&self.provider))
+        let route = |at: &Location| Route::new(Arc::clone(&self.provider), at.clone(), &[]);
+        let own = self.state.config.placed.iter().filter(|at| physical_name(at).is_ok());
+        Cloud::with_routes(Arc::clone(&self.provider), own.map(route).collect())
     }
+
+    /// Errors: `NotFound` for a resource that the app does not use.
+    fn check_declared(&self, kind: ResourceKind, name: &str) -> Result<(), Error> {
+        let declared = || self.app.manifest.of_kind(kind).map(|resource| resource.name.as_str());
+        if declared().any(|declared| declared == name) {
+            return Ok(());
+        }
+        let names = list(&mut declared());
+        Err(Error::not_found(format!("the app has no {kind} `{}`; it has {names}", host::excerpt(name))))
+    }
+
+    /// The stored queue of a source that the app handles, or whose messages are left from before. Errors: `NotFound`.
+    fn queue(&self, kind: ResourceKind, source: &str, parameters: &Parameters) -> Result<EventQueue, Error> {
+        let queue = EventQueue::of(kind, source);
+        let queue = parameters.queue.as_ref().map_or(queue.clone(), |name| queue.named(name));
+        let stored = self.state.config.physical(&queue);
+        let states = self.state.queue.states()?;
+        if states.iter().any(|(known, ..)| *known == stored) {
+            return Ok(stored);
+        }
+        self.check_declared(kind, source)?;
+        let of_source = states.iter().filter(|(known, ..)| (known.kind(), known.source()) == (kind, stored.source()));
+        let names = list(&mut of_source.map(|(known, ..)| known.name()));
+        let (kind, name) = (queue.kind(), host::excerpt(queue.name()));
+        Err(Error::not_found(format!(
+            "{kind} `{source}` has no queue `{name}`; it has {names}: add `?queue=` and a name"
+        )))
+    }
+}
+
+fn list(names: &mut dyn Iterator<Item = &str>) -> String {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// Accepts local tools that have the token.
@@ -137,9 +198,10 @@ async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
 }
 
 fn queues(inspector: &Inspector) -> Result<Vec<Value>, Error> {
-    let queue = &inspector.state.queue;
+    let (queue, config) = (&inspector.state.queue, &inspector.state.config);
     let now = inspector.state.clock.now();
     let describe = |(queue, counts, next_due): (EventQueue, Row, Option<SystemTime>)| {
+        let queue = config.logical(&queue);
         json!({
             "kind": queue.kind().name(),
             "name": queue.source(),
@@ -154,24 +216,20 @@ fn queues(inspector: &Inspector) -> Result<Vec<Value>, Error> {
     Ok(queue.states()?.into_iter().map(describe).collect())
 }
 
-#[derive(Deserialize)]
-struct Partition {
-    partition: Option<String>,
-}
-
-async fn items(
-    State(inspector): State<Arc<Inspector>>,
-    Path(table): Path<String>,
-    Query(only): Query<Partition>,
-    Query(paging): Query<Paging>,
-) -> Answer {
+async fn items(State(inspector): State<Arc<Inspector>>, Path(table): Path<String>, parameters: Parameters) -> Answer {
     let table = inspector.cloud().table::<Bytes>(&table);
-    let after = paging.after.as_deref().map(str::parse::<Cursor>).transpose()?;
-    let page = match only.partition {
+    let after = parameters.after.as_deref().map(str::parse::<Cursor>).transpose()?;
+    let page = match &parameters.partition {
         Some(partition) => {
-            table.query(partition).prefix(&paging.prefix).limit(paging.limit()).after(after).page().await?
+            table
+                .query(partition.as_str())
+                .prefix(&parameters.prefix)
+                .limit(parameters.limit())
+                .after(after)
+                .page()
+                .await?
         }
-        None => table.scan().limit(paging.limit()).after(after).page().await?,
+        None => table.scan().limit(parameters.limit()).after(after).page().await?,
     };
     let item = |entry: &Entry<Bytes>| {
         json!({
@@ -194,10 +252,17 @@ fn readable(bytes: &[u8]) -> Value {
 async fn objects_of(
     State(inspector): State<Arc<Inspector>>,
     Path(bucket): Path<String>,
-    Query(paging): Query<Paging>,
+    parameters: Parameters,
 ) -> Answer {
-    let after = paging.after.as_deref().map(str::parse::<ListCursor>).transpose()?;
-    let page = inspector.cloud().bucket(&bucket).list(&paging.prefix).limit(paging.limit()).after(after).page().await?;
+    let after = parameters.after.as_deref().map(str::parse::<ListCursor>).transpose()?;
+    let page = inspector
+        .cloud()
+        .bucket(&bucket)
+        .list(&parameters.prefix)
+        .limit(parameters.limit())
+        .after(after)
+        .page()
+        .await?;
     let object = |info: &ObjectInfo| json!({"key": info.key, "size": info.size, "modified": to_rfc3339(info.modified)});
     Ok(Indented(json!({"objects": page.objects.iter().map(object).collect::<Vec<_>>(), "next": page.next})))
 }
@@ -205,11 +270,10 @@ async fn objects_of(
 async fn messages(
     State(inspector): State<Arc<Inspector>>,
     Path(topic): Path<String>,
-    Query(named): Query<Named>,
-    Query(paging): Query<Paging>,
+    parameters: Parameters,
 ) -> Answer {
     let queue = &inspector.state.queue;
-    let of = named.queue(ResourceKind::Topic, &topic);
+    let of = inspector.queue(ResourceKind::Topic, &topic, &parameters)?;
     let counts = queue.counts(&of)?;
     let message = |message: isobar_abstraction::driver::pub_sub::Message<Bytes>| {
         json!({
@@ -221,40 +285,20 @@ async fn messages(
             "published_at": to_rfc3339(message.published_at),
         })
     };
-    let waiting: Vec<_> = queue.peek(&of, paging.limit())?.into_iter().map(message).collect();
+    let waiting: Vec<_> = queue.peek(&of, parameters.limit())?.into_iter().map(message).collect();
     Ok(Indented(json!({"waiting": counts.waiting, "running": counts.leased, "dead": counts.dead, "messages": waiting})))
-}
-
-/// The name of a queue of a source: a subscription of a topic, or object events of a bucket.
-#[derive(Deserialize)]
-struct Named {
-    queue: Option<String>,
-}
-
-impl Named {
-    fn queue(self, kind: ResourceKind, source: &str) -> EventQueue {
-        let queue = EventQueue::of(kind, source);
-        self.queue.map_or(queue.clone(), |name| queue.named(name))
-    }
-}
-
-#[derive(Deserialize)]
-struct Publishing {
-    ordering_key: Option<String>,
-    /// In seconds.
-    #[serde(default)]
-    delay: u64,
 }
 
 async fn publish(
     State(inspector): State<Arc<Inspector>>,
     Path(topic): Path<String>,
-    Query(publishing): Query<Publishing>,
+    parameters: Parameters,
     body: Bytes,
 ) -> Answer {
     let mut message = Outgoing::new(body);
-    message.ordering_key = publishing.ordering_key;
-    message.delay = Duration::from_secs(publishing.delay);
+    message.ordering_key = parameters.ordering_key;
+    message.delay = Duration::from_secs(parameters.delay);
+    inspector.check_declared(ResourceKind::Topic, &topic)?;
     let id = inspector.cloud().topic::<Bytes>(&topic).publish(message).await?;
     Ok(Indented(json!({"id": id})))
 }
@@ -281,11 +325,10 @@ async fn invoke(
 async fn dead_letters(
     State(inspector): State<Arc<Inspector>>,
     Path((kind, name)): Path<(String, String)>,
-    Query(named): Query<Named>,
-    Query(paging): Query<Paging>,
+    parameters: Parameters,
 ) -> Answer {
-    let queue = named.queue(kind_of(&kind)?, &name);
-    let dead_letters = inspector.state.queue.dead_letters(&queue, paging.limit())?;
+    let queue = inspector.queue(kind_of(&kind)?, &name, &parameters)?;
+    let dead_letters = inspector.state.queue.dead_letters(&queue, parameters.limit())?;
     let describe = |dead_letter: &isobar_abstraction::driver::pub_sub::DeadLetter| {
         json!({
             "id": dead_letter.id,
@@ -308,9 +351,9 @@ fn hex(bytes: &[u8]) -> String {
 async fn redrive(
     State(inspector): State<Arc<Inspector>>,
     Path((kind, name)): Path<(String, String)>,
-    Query(named): Query<Named>,
+    parameters: Parameters,
 ) -> Answer {
-    let queue = named.queue(kind_of(&kind)?, &name);
+    let queue = inspector.queue(kind_of(&kind)?, &name, &parameters)?;
     let redriven = inspector.state.queue.redrive(&queue, None).await?;
     Ok(Indented(json!({"redriven": redriven})))
 }
@@ -320,7 +363,10 @@ fn kind_of(kind: &str) -> Result<ResourceKind, Error> {
         "topics" => Ok(ResourceKind::Topic),
         "buckets" => Ok(ResourceKind::Bucket),
         "tables" => Ok(ResourceKind::Table),
-        _ => Err(Error::not_found("dead letters are of `topics`, `buckets` or `tables`")),
+        other => {
+            let other = host::excerpt(other);
+            Err(Error::not_found(format!("`{other}` has no dead letters; use `topics`, `buckets` or `tables`")))
+        }
     }
 }
 

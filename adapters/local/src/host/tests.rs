@@ -9,7 +9,7 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::driver::pub_sub::Message;
-use isobar_abstraction::driver::{Clock, Function, Hosted, Location, ResourceKind, ResourceUrl, Route};
+use isobar_abstraction::driver::{Clock, Function, Hosted, Location, Provider, ResourceKind, ResourceUrl, Route};
 use isobar_abstraction::{App, Cloud, Context, ErrorKind, Event, ObjectEvent, Reply, Tick, WriteEvent};
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -67,6 +67,56 @@ async fn the_inspector_takes_its_token_from_tools_of_this_machine_only() {
     ] {
         assert_eq!(ask("/", &[host, bearer, foreign]).await, StatusCode::FORBIDDEN, "{foreign:?}");
     }
+}
+
+#[tokio::test]
+async fn the_inspector_names_what_it_has_for_a_queue_a_topic_or_a_parameter_that_does_not_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = provider(&folder, &ManualClock::default());
+    let app = hosted(&provider, |cloud| {
+        App::new("app").on_message(cloud.topic::<u32>("jobs").subscription("mail"), async |_, _| {})
+    });
+    super::prepare(&provider.0, &app).await.unwrap();
+    let state = Arc::clone(&provider.0);
+    let mut router = Inspector::new(state, Arc::new(provider), app, Token::of("s3cret")).router();
+    for (method, path, status, text) in [
+        ("GET", "dead-letters/topics/jobs", 404, "no queue `default`; it has `mail`"),
+        ("GET", "topics/jobs?queue=nope", 404, "no queue `nope`; it has `mail`"),
+        ("POST", "dead-letters/topics/nope", 404, "no topic `nope`; it has `jobs`"),
+        ("GET", "dead-letters/tables/nope", 404, "no table `nope`; it has none"),
+        ("GET", "dead-letters/queues/jobs", 404, "`queues` has no dead letters"),
+        ("POST", "topics/nope", 404, "no topic `nope`; it has `jobs`"),
+        ("POST", "topics/jobs?delay=2s", 400, "delay"),
+        ("POST", "topics/jobs?dealy=2", 400, "dealy"),
+        ("POST", "topics/jobs?delay=901", 400, "900 s"),
+        ("POST", "topics/jobs?delay=900", 200, "id"),
+        ("GET", "topics/jobs?queue=mail", 200, "\"waiting\": 1"),
+    ] {
+        let request = Request::builder().method(method).uri(format!("/{path}")).header("host", "localhost");
+        let request = request.header("authorization", "Bearer s3cret").body(Body::from("7")).unwrap();
+        let response = router.call(request).await.unwrap();
+        let found = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let body = String::from_utf8_lossy(&body);
+        assert!(found == status && body.contains(text) && body.starts_with('{'), "{method} {path}: {found} {body}");
+    }
+}
+
+#[tokio::test]
+async fn two_topics_with_one_name_are_refused_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = LocalConfig::new(folder.path());
+    let url = ResourceUrl::parse("queue://work").unwrap();
+    config.placed = ["jobs", "tasks"].map(|name| Location::new(ResourceKind::Topic, name).with_url(url.clone())).into();
+    let provider = LocalProvider::new(config);
+    let app = hosted(&provider, |cloud| {
+        let on = |app: App, name| app.on_message(&cloud.topic::<u32>(name), async |_, _| {});
+        on(on(App::new("app"), "jobs"), "tasks")
+    });
+    let error = super::prepare(&provider.0, &app).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Config && error.message().contains("topic `jobs` and topic `tasks`"), "{error}");
+    let slash = Location::new(ResourceKind::Topic, "jobs").with_url(ResourceUrl::parse("queue://a/b").unwrap());
+    assert_eq!(Provider::pub_sub(&provider, &slash).unwrap_err().kind(), ErrorKind::Config);
 }
 
 /// Sends a request without a change, and returns the whole response.

@@ -78,13 +78,16 @@ impl Worker {
     async fn handle(&self, leased: Leased) -> Result<()> {
         let message = leased.message.clone();
         let attempt = message.attempt;
+        let span = tracing::info_span!("queue", queue = %self.of, id = message.id.as_str());
         let cx = event::context(&self.clock, PROFILE.limits.event_timeout).with_attempt(attempt);
         let outcome = match self.of.event(message) {
+            // A handler that ends the process has no outcome, and must not do that at every start.
+            _ if attempt > self.retry.max_attempts => Outcome::retry("the process ended during the last one"),
             Ok(event) => deliver(self.function.as_ref(), event, cx).await,
-            Err(_) => Outcome::reject("the stored event cannot be read"),
+            Err(error) => Outcome::reject(format!("the stored event cannot be read: {}", error.message())),
         };
         let longest = PROFILE.limits.longest_retry(leased.message.ordering_key.as_deref());
-        let settlement = self.retry.settle(attempt, outcome, longest);
+        let settlement = span.in_scope(|| self.retry.settle(attempt, outcome, longest));
         self.queue.settle(&self.stored, vec![(leased, settlement)]).await
     }
 }

@@ -138,7 +138,7 @@ impl Enqueuer {
         let now_ms = self.0.time.now_ms();
         let encode = |body| {
             let record = Record::of_event(body, now_ms).encode()?;
-            Ok(Encoded { ordering_key: None, due_ms: None, record })
+            Ok(Encoded { ordering_key: None, delay_ms: 0, record })
         };
         let messages: Vec<_> = bodies.into_iter().map(encode).collect::<Result<_>>()?;
         append_in(transaction, queues, now_ms, &messages).map(drop)

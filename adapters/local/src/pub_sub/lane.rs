@@ -331,8 +331,8 @@ pub(super) fn subscribed_in(
 /// A message to append.
 pub(super) struct Encoded {
     pub(super) ordering_key: Option<String>,
-    /// When it is due; `None` for now.
-    pub(super) due_ms: Option<u64>,
+    /// How long it waits before its first delivery.
+    pub(super) delay_ms: u64,
     pub(super) record: Vec<u8>,
 }
 
@@ -351,12 +351,12 @@ pub(super) fn append_in(
         // In the first queue, the ids are the places.
         let first_place = if number == 0 { first_id } else { take_sequence(transaction, count)? };
         Lane::with(transaction, queue, |lane| {
-            (0..).zip(messages).try_for_each(|(offset, Encoded { ordering_key, due_ms, record })| {
+            (0..).zip(messages).try_for_each(|(offset, Encoded { ordering_key, delay_ms, record })| {
                 let record = match number {
                     0 => Cow::Borrowed(record),
                     _ => Cow::Owned(Record::decode(record)?.with_id(first_id + offset).encode()?),
                 };
-                lane.append(first_place + offset, due_ms.unwrap_or(now_ms), ordering_key.as_deref(), &record)
+                lane.append(first_place + offset, now_ms.saturating_add(*delay_ms), ordering_key.as_deref(), &record)
             })
         })?;
     }

@@ -118,9 +118,9 @@ impl Queue {
         let now_ms = time.now_ms();
         // Encoded here and not in the transaction, which all others wait for.
         let encode = |raw: RawMessage| {
-            let due_ms = raw.due.map(|due| due_ms(due, Duration::ZERO));
+            let delay_ms = raw.due.map_or(0, |due| due_ms(due, Duration::ZERO).saturating_sub(now_ms));
             let record = Record::of_message(raw, now_ms);
-            Ok(Encoded { ordering_key: record.ordering_key().map(str::to_owned), due_ms, record: record.encode()? })
+            Ok(Encoded { ordering_key: record.ordering_key().map(str::to_owned), delay_ms, record: record.encode()? })
         };
         let messages: Vec<_> = messages.into_iter().map(encode).collect::<Result<_>>()?;
         let publish = move |transaction: &WriteTransaction| {

@@ -67,7 +67,7 @@ fn ambiguous_targets_and_invalid_topic_names_are_rejected_at_start() {
     let both = [named("default", "clicks"), named("index", "clicks"), named("default", "orders"), links.clone()];
     of(both.to_vec(), &[]).unwrap();
     let same = of(both.to_vec(), &[("ISOBAR_TOPIC_ORDERS", "pubsub://clicks--index")]).unwrap_err();
-    assert!(same.message().contains("topic `clicks`, subscription `index` and topic `orders`"), "{same}");
+    assert!(same.message().contains("subscription `index` of topic `clicks` and topic `orders`"), "{same}");
     let long = of(both.to_vec(), &[("ISOBAR_TOPIC_CLICKS", &format!("pubsub://{}", "c".repeat(243)))]).unwrap_err();
     assert!(long.message().contains("255 characters"), "{long}");
     let collection = of(vec![links], &[("ISOBAR_TABLE_LINKS", "firestore://1links")]).unwrap_err();

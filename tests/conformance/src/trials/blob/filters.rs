@@ -217,7 +217,7 @@ async fn a_filter_that_accepts_nothing_is_refused(world: Box<dyn World>) -> Tria
             App::new("watcher").on_object(filter(cloud.bucket("files").events("thumbs")), |_, _cx| async {})
         };
         let report = start_error(&*world, app).await?;
-        for part in ["bucket `files`, events `thumbs`: the filter accepts nothing", "`created()` and `deleted()`"] {
+        for part in ["events `thumbs` of bucket `files`: the filter accepts nothing", "`created()` and `deleted()`"] {
             assert!(report.contains(part), "{part} is not in: {report}");
         }
     }

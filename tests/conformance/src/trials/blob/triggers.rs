@@ -153,7 +153,7 @@ async fn a_trigger_with_a_bad_name_or_a_second_handler_is_refused(world: Box<dyn
         let app =
             move |cloud: &Cloud| App::new("watcher").on_object(cloud.bucket("files").events(bad), |_, _cx| async {});
         let report = start_error(&*world, app).await?;
-        assert!(report.contains(&format!("bucket `files`, events `{bad}`: `{bad}`")), "{bad}: {report}");
+        assert!(report.contains(&format!("events `{bad}` of bucket `files`: `{bad}`")), "{bad}: {report}");
     }
     let app = |cloud: &Cloud| {
         let files = cloud.bucket("files");
@@ -163,7 +163,7 @@ async fn a_trigger_with_a_bad_name_or_a_second_handler_is_refused(world: Box<dyn
         app.mount("/desk", on(App::new("desk"), files.events("thumbs").deleted()))
     };
     let report = start_error(&*world, app).await?;
-    for twice in ["bucket `files`;", "bucket `files`, events `thumbs`;", "`bucket.events(name)`"] {
+    for twice in ["bucket `files`;", "events `thumbs` of bucket `files`;", "`bucket.events(name)`"] {
         assert!(report.contains(twice), "{twice} is not in: {report}");
     }
     assert!(!report.contains("`audit`"), "{report}");

@@ -76,7 +76,8 @@ async fn intervals_that_divide_neither_an_hour_nor_a_day_are_reported(world: Box
     };
     let report = start_error(&*world, app).await?;
     for (place, interval) in bad.iter().enumerate() {
-        let problem = format!("schedule `bad-{place}`: an interval of {interval:?} does not divide an hour or a day");
+        let problem =
+            format!("schedule `bad-{place}`: an interval of {interval:?} is not one of 1, 2, 3, 4, 5, 6, 10,");
         assert!(report.contains(&problem), "{problem} is not in: {report}");
     }
     assert!(!report.contains("`good`"), "{report}");

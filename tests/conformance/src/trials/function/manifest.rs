@@ -196,13 +196,13 @@ async fn a_manifest_contains_subscriptions_filters_and_writes(world: Box<dyn Wor
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json)?["triggers"], expected);
     let queues: Vec<_> = manifest.queues().map(|(queue, retry)| (queue.to_string(), retry.max_attempts)).collect();
     let texts = [
-        ("bucket `scans`, events `audit`", 5),
+        ("events `audit` of bucket `scans`", 5),
         ("bucket `scans`", 5),
-        ("bucket `scans`, events `thumbs`", 2),
+        ("events `thumbs` of bucket `scans`", 2),
         ("writes of table `stock`", 3),
         ("topic `orders`", 5),
-        ("topic `orders`, subscription `index`", 5),
-        ("topic `orders`, subscription `mail`", 1),
+        ("subscription `index` of topic `orders`", 5),
+        ("subscription `mail` of topic `orders`", 1),
     ];
     assert_eq!(queues, texts.map(|(text, attempts)| (text.to_owned(), attempts)));
     assert_eq!(manifest.handled(), texts.map(|(text, _)| text).join(", "));

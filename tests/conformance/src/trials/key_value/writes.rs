@@ -257,11 +257,14 @@ async fn writes_before_a_restart_are_reported_after_it(world: Box<dyn World>) ->
     watcher.expect(["a"]).await?;
     items.put("b", &1).await?;
     items.transact("p").put("c", &1).add("d", 1).commit().await?;
+    // A host that delivers by itself may have reported them before it ends.
+    let before = watcher.recorded.clone();
     drop((watcher, items));
     let world = world.reopen().await?;
     let mut watcher = Watcher::start(&*world).await?;
-    watcher.known.insert("a".into());
-    watcher.expect([Key::from("b"), Key::new("p", "c"), Key::new("p", "d")]).await?;
+    watcher.known.extend(["a".into(), "b".into(), Key::new("p", "c"), Key::new("p", "d")]);
+    let reported = before.all();
+    watcher.expect(watcher.known.clone().into_iter().filter(|key| !reported.contains(key))).await?;
     world.cloud().table::<u32>("items").put("e", &1).await?;
     watcher.expect(["e"]).await?;
     Ok(())

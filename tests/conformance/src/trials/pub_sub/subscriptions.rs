@@ -304,7 +304,7 @@ async fn a_subscription_with_a_reserved_or_malformed_name_is_refused(world: Box<
                 .on_message(jobs.subscription(bad), |_, _cx| async {})
         };
         let report = start_error(&*world, app).await?;
-        assert!(report.contains(&format!("topic `{JOBS}`, subscription `{bad}`: `{bad}`")), "{bad}: {report}");
+        assert!(report.contains(&format!("subscription `{bad}` of topic `{JOBS}`: `{bad}`")), "{bad}: {report}");
     }
     let recorded = Recorded::default();
     let good = recorded.clone();
@@ -328,7 +328,7 @@ async fn two_handlers_of_one_subscription_are_refused_with_a_hint(world: Box<dyn
         app.mount("/desk", on(on(App::new("desk"), "index"), "mail"))
     };
     let report = start_error(&*world, app).await?;
-    for twice in ["topic `jobs`;", "topic `jobs`, subscription `index`;", "`topic.subscription(name)`"] {
+    for twice in ["topic `jobs`;", "subscription `index` of topic `jobs`;", "`topic.subscription(name)`"] {
         assert!(report.contains(twice), "{twice} is not in: {report}");
     }
     assert!(!report.contains("`mail`"), "{report}");
