@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use isobar_abstraction::clock::{self, from_millis};
+use isobar_abstraction::clock::{self, from_millis, later};
 use isobar_abstraction::driver::host::Fields;
 use isobar_abstraction::driver::pub_sub::{Message, MessageId};
 use isobar_abstraction::{Error, Result};
 use serde_json::value::RawValue;
 
+use crate::profile::PROFILE;
 use crate::pub_sub::wire::{ReceivedMessage, attributes};
 
 /// One SQS message from Lambda, decoded by [`ReceivedMessage`](crate::pub_sub::wire::ReceivedMessage).
@@ -24,7 +25,7 @@ pub(crate) struct Record {
     /// The group in a FIFO queue, whose messages are in order.
     pub(crate) group: Option<String>,
     pub(crate) message: Message<Bytes>,
-    /// The time before which the message must not be delivered.
+    /// The time before which the message must not be delivered; at most the longest delay after SQS received the message.
     pub(crate) due: Option<SystemTime>,
     /// The reason why the message cannot be read, if it cannot; `message` then has the original body.
     pub(crate) unreadable: Option<String>,
@@ -69,6 +70,9 @@ impl Record {
             }
             Err(error) => (None, Some(format!("the message cannot be read: {}", error.message()))),
         };
+        // A wrong due time of another publisher must not hide the message until SQS deletes it, nor block its group.
+        let latest = later(number("SentTimestamp").map_or(now, from_millis), PROFILE.limits.message_delay);
+        let due = due.filter(|_| message.ordering_key.is_none()).map(|due: SystemTime| due.min(latest));
         let first_received = number("ApproximateFirstReceiveTimestamp").map(from_millis);
         if first_received.is_some_and(|first| due.is_some_and(|due| first < due)) {
             // SQS has counted the delivery that was too early.

@@ -1,5 +1,5 @@
 //! Events that SNS or S3 sends to the function without a queue: asynchronous invocations. Lambda repeats a
-//! failed one as a whole, twice, independent of the app's retry policy.
+//! failed one as a whole, at most twice, independent of the app's retry policy.
 
 use bytes::Bytes;
 use isobar_abstraction::driver::host::excerpt;

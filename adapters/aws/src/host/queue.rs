@@ -9,15 +9,16 @@
 //! needs a batch size of 1, so that a message is not received and counted while it waits for an earlier message
 //! of its key.
 //!
-//! A message with a delay that is not due is hidden until then, without a call of the handler. SQS counts that delivery, and
-//! the attempt of the message does not.
+//! A message with a delay that is not due is hidden until then, without a call of the handler, and while the other messages of
+//! its batch are handled. SQS counts that delivery, and the attempt of the message does not.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::future::{join_all, select};
+use futures_util::future::{join, join_all, select};
 use futures_util::stream::{self, StreamExt};
+use isobar_abstraction::clock::later;
 use isobar_abstraction::driver::Settlement;
 use isobar_abstraction::driver::host::within;
 use isobar_abstraction::driver::pub_sub::DeadLetterDetails;
@@ -72,8 +73,8 @@ struct Worker<'a> {
 /// A message that is not acknowledged, so that SQS delivers it again.
 struct Unacknowledged {
     record: Record,
-    /// The delay in seconds; `None` for the queue's visibility timeout.
-    delay: Option<u32>,
+    /// The time of the next delivery; `None` for the end of the queue's visibility timeout.
+    next: Option<SystemTime>,
 }
 
 impl<'a> Worker<'a> {
@@ -86,37 +87,40 @@ impl<'a> Worker<'a> {
 
     /// Delivers all records to the app and returns the ids of those that are not acknowledged.
     async fn run(&self, records: Vec<Record>) -> Vec<String> {
+        let now = self.lambda.state.clock.now();
+        let (early, records): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|it| it.due.is_some_and(|due| due > now));
+        let early: Vec<_> = early.into_iter().map(|record| Unacknowledged { next: record.due, record }).collect();
+        // At the same time, because a handler can take longer than the rest of a delay.
+        let ((), failed) = join(self.change_visibility(&early), self.run_due(records)).await;
+        early.into_iter().chain(failed).map(|message| message.record.id).collect()
+    }
+
+    /// Delivers records that are due. Returns those that are not acknowledged.
+    async fn run_due(&self, records: Vec<Record>) -> Vec<Unacknowledged> {
         let sequences = stream::iter(sequences(records)).map(|sequence| self.run_sequence(sequence));
         let messages: Vec<_> = sequences.buffer_unordered(CONCURRENT_MESSAGES).collect().await;
         let messages: Vec<_> = messages.into_iter().flatten().collect();
         self.change_visibility(&messages).await;
-        messages.into_iter().map(|message| message.record.id).collect()
+        messages
     }
 
     /// Handles messages in order. If one of them is not acknowledged, neither are the later ones, with the
-    /// same delay: SQS delivers no message of a group while another one is in flight.
+    /// same time: SQS delivers no message of a group while another one is in flight.
     async fn run_sequence(&self, sequence: Vec<Record>) -> Vec<Unacknowledged> {
         let mut sequence = sequence.into_iter();
         while let Some(record) = sequence.next() {
-            if let Err(delay) = self.handle(&record).await {
-                return std::iter::once(record)
-                    .chain(sequence)
-                    .map(|record| Unacknowledged { record, delay })
-                    .collect();
+            if let Err(next) = self.handle(&record).await {
+                return std::iter::once(record).chain(sequence).map(|record| Unacknowledged { record, next }).collect();
             }
         }
         Vec::new()
     }
 
-    /// Handles a message. `Ok`: acknowledge it. `Err`: deliver it again after this number of seconds, or after
-    /// the queue's visibility timeout.
-    async fn handle(&self, record: &Record) -> Result<(), Option<u32>> {
+    /// Handles a message. `Ok`: acknowledge it. `Err`: deliver it again at this time, or after the queue's visibility
+    /// timeout.
+    async fn handle(&self, record: &Record) -> Result<(), Option<SystemTime>> {
         let Record { message, unreadable, .. } = record;
-        if let Some(wait) = record.due.and_then(|due| due.duration_since(self.lambda.state.clock.now()).ok())
-            && !wait.is_zero()
-        {
-            return Err(Some(seconds(wait.min(PROFILE.limits.retry_after))));
-        }
         let outcome = match unreadable {
             Some(reason) => Outcome::reject(reason),
             None if self.cx.remaining().is_some_and(|left| left.is_zero()) => {
@@ -132,12 +136,12 @@ impl<'a> Worker<'a> {
         let longest = PROFILE.limits.longest_retry(message.ordering_key.as_deref());
         match self.source.retry.settle(message.attempt, outcome, longest) {
             Settlement::Done => Ok(()),
-            Settlement::Retry(delay) => Err(Some(seconds(delay))),
+            Settlement::Retry(delay) => Err(Some(later(self.lambda.state.clock.now(), delay))),
             Settlement::DeadLetter(reason) => self.send_dead_letter(record, &reason).await,
         }
     }
 
-    async fn send_dead_letter(&self, record: &Record, reason: &str) -> Result<(), Option<u32>> {
+    async fn send_dead_letter(&self, record: &Record, reason: &str) -> Result<(), Option<SystemTime>> {
         let details =
             DeadLetterDetails::new(record.message.attempt, reason, self.lambda.state.clock.now(), self.queue.name());
         let queue = self.queue.dead_letter_queue();
@@ -155,11 +159,13 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Sets the delays of these messages in SQS. If a request fails, they are delivered again after the queue's
+    /// Sets the times of these messages in SQS. If a request fails, they are delivered again after the queue's
     /// visibility timeout. After the deadline, the requests may use half of the margin for the response.
     async fn change_visibility(&self, messages: &[Unacknowledged]) {
+        let now = self.lambda.state.clock.now();
         let change = |message: &Unacknowledged| {
-            message.delay.map(|seconds| VisibilityChange { receipt: message.record.receipt.clone(), seconds })
+            let seconds = seconds(message.next?.duration_since(now).unwrap_or_default());
+            Some(VisibilityChange { receipt: message.record.receipt.clone(), seconds })
         };
         let changes: Vec<_> = messages.iter().filter_map(change).collect();
         let requests = join_all(changes.chunks(BATCH).map(|batch| self.queue.change_visibility(batch)));
