@@ -8,6 +8,9 @@
 //! | object events `default` of a bucket | the queue `0events-<container>` |
 //! | object events `thumbs` | the queue `0events6-thumbs-<container>`, where 6 is the length of the name |
 //! | the writes of a table in Cosmos DB | the queue `0writes-<container>` |
+//!
+//! The Functions host reads the accounts of the app settings. So the last three queues are in the configured storage account,
+//! also for a bucket in another one, to which Event Grid can send.
 
 use isobar_abstraction::driver::{Derived, Location, ResourceKind, ResourceUrl};
 use isobar_abstraction::{Error, EventQueue, Result};
@@ -22,36 +25,40 @@ impl AzureConfig {
     }
 
     /// The place of the queue of a trigger. Errors: `Config` where its source has no such trigger on Azure, for a name
-    /// that the service rejects, and without an account.
+    /// that the service rejects, without an account, and for an account that the Functions host does not read.
     pub(crate) fn trigger(&self, queue: &EventQueue) -> Result<Placed> {
         let source = self.source_of(queue);
         match (queue.kind(), self.place(&source)?) {
             (ResourceKind::Topic, Placed::ServiceBus { namespace, topic, subscription }) => {
+                check_read(
+                    queue,
+                    SERVICE_BUS,
+                    self.service_bus.as_ref().map(|own| &*own.endpoint),
+                    &namespace.endpoint,
+                )?;
                 Ok(Placed::ServiceBus { namespace, topic, subscription: queue.physical(&subscription) })
             }
-            (ResourceKind::Topic, placed) if queue.is_default() => Ok(placed),
+            (ResourceKind::Topic, Placed::Queue { account, queue: name }) if queue.is_default() => {
+                check_read(queue, STORAGE, self.storage.as_ref().map(|own| &*own.queue), &account.queue)?;
+                Ok(Placed::Queue { account, queue: name })
+            }
             (ResourceKind::Topic, _) => Err(Error::config(format!(
                 "{queue}: a topic in a Storage Queue has only the subscription `default`: place the topic in Service Bus by a \
                  URL servicebus://{}",
                 queue.source()
             ))),
-            (ResourceKind::Bucket, Placed::Blob { account, container }) => {
+            (ResourceKind::Bucket, Placed::Blob { container, .. }) => {
                 let (events, name) = (Derived::Events.without_double_hyphen(&container), queue.name());
                 // The length, and not `--`, which Storage rejects, separates the name from the container.
                 let events = match queue.is_default() {
                     true => events,
                     false => events.replacen('-', &format!("{}-{name}-", name.len()), 1),
                 };
-                self.queue(queue, &events, Some(&account.name))
+                self.queue(queue, &events)
             }
             (ResourceKind::Table, Placed::Cosmos { account, container }) => {
-                if self.cosmos.as_ref().is_none_or(|own| own.endpoint != account.endpoint) {
-                    return Err(Error::config(format!(
-                        "{queue}: the Functions host reads only the Cosmos DB account of the app settings: set \
-                         AZURE_COSMOS_CONNECTION_STRING or AZURE_COSMOS__accountEndpoint to that of the table"
-                    )));
-                }
-                self.queue(queue, &Derived::Writes.without_double_hyphen(&container), None)
+                check_read(queue, COSMOS, self.cosmos.as_ref().map(|own| &*own.endpoint), &account.endpoint)?;
+                self.queue(queue, &Derived::Writes.without_double_hyphen(&container))
             }
             (ResourceKind::Table, _) => Err(Error::config(format!(
                 "{queue}: Table Storage has no feed of writes: place the table in Cosmos DB by a URL cosmos://{}",
@@ -61,9 +68,9 @@ impl AzureConfig {
         }
     }
 
-    /// A queue of a storage account, the configured one without a name.
-    fn queue(&self, queue: &EventQueue, name: &str, account: Option<&str>) -> Result<Placed> {
-        if account.is_none() && self.storage.is_none() {
+    /// A queue of the configured storage account.
+    fn queue(&self, queue: &EventQueue, name: &str) -> Result<Placed> {
+        if self.storage.is_none() {
             return Err(Error::config(format!(
                 "{queue}: there is no storage account for its queue; set AZURE_STORAGE_CONNECTION_STRING, or \
                  AZURE_STORAGE_ACCOUNT"
@@ -78,8 +85,7 @@ impl AzureConfig {
                 queue.kind()
             ))
         })?;
-        let account = account.map(|account| format!("?account={account}")).unwrap_or_default();
-        self.place(&at.with_url(ResourceUrl::parse(&format!("azqueue://{name}{account}"))?))
+        self.place(&at.with_url(ResourceUrl::parse(&format!("azqueue://{name}"))?))
     }
 }
 
@@ -87,6 +93,23 @@ impl AzureConfig {
 /// schemes that work.
 pub(crate) fn no_queue(queue: &EventQueue) -> Error {
     Error::internal(format!("bug in isobar: {queue} has no queue on Azure; please report it"))
+}
+
+/// The services whose triggers the Functions host reads, each with the app settings of its account.
+const STORAGE: (&str, &str) = ("storage account", "AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT,");
+const SERVICE_BUS: (&str, &str) =
+    ("Service Bus namespace", "AZURE_SERVICEBUS_CONNECTION_STRING or AZURE_SERVICEBUS__fullyQualifiedNamespace");
+const COSMOS: (&str, &str) = ("Cosmos DB account", "AZURE_COSMOS_CONNECTION_STRING or AZURE_COSMOS__accountEndpoint");
+
+/// Checks that the Functions host reads the account of a trigger: a binding names app settings. Errors: `Config`.
+fn check_read(queue: &EventQueue, (service, settings): (&str, &str), own: Option<&str>, endpoint: &str) -> Result<()> {
+    if own.is_some_and(|own| own.eq_ignore_ascii_case(endpoint)) {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "{queue}: the Functions host reads only the {service} of the app settings: set {settings} to that of the {}",
+        queue.kind()
+    )))
 }
 
 #[cfg(test)]
@@ -97,7 +120,7 @@ mod tests {
     fn place(vars: &[(&str, &str)], queue: &EventQueue) -> Result<String> {
         Ok(match config(vars).trigger(queue)? {
             Placed::ServiceBus { topic, subscription, .. } => format!("{topic}/{subscription}"),
-            Placed::Queue { queue, .. } => queue,
+            Placed::Queue { queue, account } if account.name == "acc" => queue,
             other => panic!("{other:?}"),
         })
     }
@@ -114,7 +137,8 @@ mod tests {
             (&[("ISOBAR_TOPIC_CLICKS", "azqueue://jobs")], topic, "jobs"),
             (&[], bucket.clone(), "0events-pages"),
             (&[], bucket.clone().named("thumbs"), "0events6-thumbs-pages"),
-            (&[("ISOBAR_BUCKET_PAGES", "az://b-pages")], bucket.named("aaa"), "0events3-aaa-b-pages"),
+            (&[("ISOBAR_BUCKET_PAGES", "az://b-pages")], bucket.clone().named("aaa"), "0events3-aaa-b-pages"),
+            (&[("ISOBAR_BUCKET_PAGES", "az://pages?account=other")], bucket, "0events-pages"),
             (&[], EventQueue::table("links"), "0writes-links"),
         ] {
             assert_eq!(place(vars, &queue).unwrap(), expected);
@@ -123,12 +147,16 @@ mod tests {
 
     #[test]
     fn a_source_without_such_a_trigger_is_an_error_that_names_the_next_step() {
-        let (index, links) = (EventQueue::topic("clicks").named("index"), EventQueue::table("links"));
+        let (clicks, links) = (EventQueue::topic("clicks"), EventQueue::table("links"));
+        let index = clicks.clone().named("index");
         for (var, queue, named) in [
             (("ISOBAR_TOPIC_CLICKS", "azqueue://clicks"), &index, "servicebus://clicks"),
             (("ISOBAR_TABLE_LINKS", "aztable://links"), &links, "cosmos://links"),
             (("ISOBAR_TABLE_LINKS", "cosmos://My_Links"), &links, "`0writes-My_Links`"),
             (("ISOBAR_TABLE_LINKS", "cosmos://links?account=other"), &links, "AZURE_COSMOS__accountEndpoint"),
+            (("ISOBAR_TOPIC_CLICKS", "azqueue://clicks?account=other"), &clicks, "AZURE_STORAGE_ACCOUNT"),
+            (("ISOBAR_TOPIC_CLICKS", "servicebus://clicks?namespace=other"), &index, "fullyQualifiedNamespace"),
+            (("AZURE_STORAGE_CONNECTION_STRING", ""), &EventQueue::bucket("pages"), "AZURE_STORAGE_CONNECTION_STRING"),
             (("AZURE_STORAGE_CONNECTION_STRING", ""), &links, "AZURE_STORAGE_CONNECTION_STRING"),
             (("AZURE_COSMOS_CONNECTION_STRING", ""), &links, "AZURE_COSMOS_CONNECTION_STRING"),
         ] {

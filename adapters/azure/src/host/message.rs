@@ -25,8 +25,9 @@ impl CustomHandler {
         let payload = Payload::read(body)?;
         payload.check_single()?;
         let properties = payload.properties();
+        // Service Bus does not distinguish the case of names.
         if let Placed::ServiceBus { subscription, .. } = &placed
-            && properties.iter().any(|(name, value)| name == FOR && value != subscription)
+            && properties.iter().any(|(name, value)| name == FOR && !value.eq_ignore_ascii_case(subscription))
         {
             tracing::debug!("skipped a copy for another subscription");
             return Ok(answer::done());

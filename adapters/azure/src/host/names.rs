@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use isobar_abstraction::driver::{POISON, ResourceKind};
+use isobar_abstraction::driver::{Derived, POISON, ResourceKind};
 use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, EventQueue, Result};
 
@@ -52,7 +52,7 @@ fn check_poison(places: &BTreeMap<(String, String), EventQueue>) -> Result<()> {
     Ok(())
 }
 
-/// Checks the length of a queue's name. Returns the endpoint of its service, and its name there.
+/// Checks the length of a queue's name. Returns the endpoint of its service, and the name that must be its own there.
 fn check_queue(queue: &EventQueue, placed: Placed) -> Result<(String, String)> {
     match placed {
         Placed::ServiceBus { subscription, .. } if subscription.len() > SUBSCRIPTION => Err(Error::config(format!(
@@ -62,7 +62,7 @@ fn check_queue(queue: &EventQueue, placed: Placed) -> Result<(String, String)> {
         ))),
         // The queue of the dead letters has the name of the subscription, and is one for all topics of the namespace.
         Placed::ServiceBus { namespace, subscription, .. } => {
-            Ok((namespace.endpoint, subscription.to_ascii_lowercase()))
+            Ok((namespace.endpoint, Derived::DeadLetters.of(&subscription.to_ascii_lowercase())))
         }
         Placed::Queue { account, queue: name } => {
             let poison = format!("{name}{POISON}");
@@ -113,6 +113,10 @@ mod tests {
             let checked = check_names(&config(&vars), &manifest);
             assert_eq!(checked.is_ok(), fits, "{other}: {checked:?}");
         }
+        let audits = [("ISOBAR_TOPIC_CLICKS", "audit"), ("ISOBAR_TOPIC_ORDERS", "audit-poison")];
+        let audits = audits.map(|(name, audit)| (name, format!("servicebus://audits?subscription={audit}")));
+        let audits: Vec<_> = audits.iter().map(|(name, url)| (*name, url.as_str())).collect();
+        check_names(&config(&audits), &manifest).unwrap();
     }
 
     #[test]
