@@ -80,7 +80,8 @@ pub(super) fn paths(manifest: &Manifest) -> Vec<String> {
     queues.chain(schedules).chain(invokes).collect()
 }
 
-/// Rejects triggers that cannot be distinguished, and queues whose names Pub/Sub does not accept.
+/// Rejects triggers that cannot be distinguished, queues that share a subscription for messages or for dead letters, and
+/// queues whose names Pub/Sub does not accept.
 /// Errors: `Config`.
 pub(crate) fn check_names(config: &GcpConfig, manifest: &Manifest) -> Result<()> {
     if let (Signature::Event, Some(target)) = (config.run.signature, config.run.target.as_deref()) {
@@ -101,12 +102,13 @@ pub(crate) fn check_names(config: &GcpConfig, manifest: &Manifest) -> Result<()>
             continue;
         }
         let place = config.queue(&queue)?;
-        if let Some(other) = subscriptions.insert((place.project, place.subscription.clone()), queue.clone()) {
-            return Err(Error::config(format!(
-                "{other} and {queue} have the same subscription `{}` in Pub/Sub: give one of them another name, or its \
-                 topic, bucket or table another URL",
-                place.subscription
-            )));
+        for name in [place.dead_letters(), place.subscription] {
+            if let Some(other) = subscriptions.insert((place.project.clone(), name.clone()), queue.clone()) {
+                return Err(Error::config(format!(
+                    "{other} and {queue} have the same subscription `{name}` in Pub/Sub: give one of them another name, or its \
+                     topic, bucket or table another URL"
+                )));
+            }
         }
     }
     Ok(())

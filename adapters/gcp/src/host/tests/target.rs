@@ -68,6 +68,11 @@ fn ambiguous_targets_and_invalid_topic_names_are_rejected_at_start() {
     of(both.to_vec(), &[]).unwrap();
     let same = of(both.to_vec(), &[("ISOBAR_TOPIC_ORDERS", "pubsub://clicks--index")]).unwrap_err();
     assert!(same.message().contains("subscription `index` of topic `clicks` and topic `orders`"), "{same}");
+    for url in ["pubsub://clicks--index?project=p-1", "pubsub://clicks--dead", "pubsub://clicks--index--dead"] {
+        let same = of(both.to_vec(), &[("ISOBAR_TOPIC_ORDERS", url)]).unwrap_err();
+        assert!(same.message().contains(" and topic `orders` have the same subscription"), "{url}: {same}");
+    }
+    of(both.to_vec(), &[("ISOBAR_TOPIC_ORDERS", "pubsub://clicks--dead?project=p-2")]).unwrap();
     let long = of(both.to_vec(), &[("ISOBAR_TOPIC_CLICKS", &format!("pubsub://{}", "c".repeat(243)))]).unwrap_err();
     assert!(long.message().contains("255 characters"), "{long}");
     let collection = of(vec![links], &[("ISOBAR_TABLE_LINKS", "firestore://1links")]).unwrap_err();
