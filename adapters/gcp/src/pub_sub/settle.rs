@@ -56,14 +56,32 @@ pub(crate) async fn publish_dead_letter(
     dead_letter.set(FOR, subscription);
     match send(&publisher, dead_letter).await {
         Err(error) if is_full(&error) => {
-            // A message of another publisher with too many attributes: it is stored unchanged.
+            // A message of another publisher with too many attributes.
             tracing::error!(
                 subscription,
                 id = message.id.as_str(),
                 reason,
                 "a dead letter is stored without its reason: its attributes are full"
             );
-            send(&publisher, unchanged(message)).await
+            send_without_reason(&publisher, message, subscription).await
+        }
+        sent => sent,
+    }
+}
+
+/// Publishes a dead letter for which only one attribute, or none, has room.
+async fn send_without_reason(publisher: &Publisher, message: &Message<Bytes>, subscription: &str) -> Result<()> {
+    let mut named = unchanged(message);
+    named.set(FOR, subscription);
+    match send(publisher, named).await {
+        Err(error) if is_full(&error) => {
+            let id = message.id.as_str();
+            tracing::error!(
+                subscription,
+                id,
+                "a dead letter is stored without `{FOR}` too: sent again, it reaches every subscription of its topic"
+            );
+            send(publisher, unchanged(message)).await
         }
         sent => sent,
     }

@@ -50,14 +50,14 @@ pub(crate) const ORDERING_KEY: &str = "isobar-ordering-key";
 pub(crate) const ATTEMPTS: &str = "isobar-attempts";
 
 /// The due time in RFC 3339, in a copy and in a message with a delay. Limited to `PROFILE.limits.retry_after` after Pub/Sub
-/// published the message: any publisher can write this attribute, and each message must become due.
+/// published the message: any publisher can write this attribute, and each message must become due. Ignored in a message
+/// with an ordering key, which cannot have a delay.
 pub(crate) const DUE: &str = "isobar-due";
 
 /// The name of the only subscription that a copy or a dead letter is for, without the project.
 ///
-/// A subscription that shares its topic with others has the filter
-/// `attributes.isobar-for = "<subscription>" OR NOT attributes:isobar-for`; the host checks the attribute too, since a
-/// subscription with the topic to itself has no filter, and Pub/Sub's own dead letters have [`OF_PLATFORM`] in its place.
+/// A subscription has the filter `(attributes.isobar-for = "<subscription>" OR NOT attributes:isobar-for)`; the host checks the
+/// attribute too, since the filter may be missing, and Pub/Sub's own dead letters have [`OF_PLATFORM`] in its place.
 pub(crate) const FOR: &str = "isobar-for";
 
 /// The subscription of a message that Pub/Sub moved to a dead-letter topic by itself, without the project.
@@ -192,12 +192,14 @@ impl PubsubMessage {
         let mut message = Message::new(MessageId::new(id), self.data, published_at.unwrap_or(SystemTime::UNIX_EPOCH));
         message.attempt = platform_attempt.max(1).saturating_add(attempts);
         message.ordering_key = value(ORDERING_KEY).cloned().or(self.ordering_key).filter(|key| !key.is_empty());
+        // A message with a key cannot have a delay: those after it would wait too.
+        let due = value(DUE).filter(|_| message.ordering_key.is_none()).and_then(|text| clock::parse(text));
         message.trace_parent = self.attributes.remove(TraceParent::NAME).and_then(|text| text.parse().ok());
         message.attributes = self.attributes;
         ReceivedMessage {
             message,
             attempts,
-            due: value(DUE).and_then(|text| clock::parse(text)).map(|due| due.min(latest_due)),
+            due: due.map(|due| due.min(latest_due)),
             meant_for: value(FOR).or(value(OF_PLATFORM)).cloned(),
             details: details(&reserved, self.published_at.unwrap_or(SystemTime::UNIX_EPOCH)),
         }

@@ -9,11 +9,11 @@ use crate::profile::PROFILE;
 use crate::pub_sub::settle::{publish_copy, publish_dead_letter};
 use crate::pub_sub::wire::PubsubMessage;
 
-/// A message as in a push of Pub/Sub.
-fn pushed() -> Value {
+/// A message as in a push of Pub/Sub, with an ordering key or an empty one.
+fn pushed(key: &str) -> Value {
     json!({
         "data": STANDARD.encode("hello"), "messageId": "17", "publishTime": "2026-01-01T00:00:00.123456Z",
-        "attributes": {"lang": "en", "traceparent": TRACE, "googclient_schemaencoding": "JSON"}, "orderingKey": "chat 7",
+        "attributes": {"lang": "en", "traceparent": TRACE, "googclient_schemaencoding": "JSON"}, "orderingKey": key,
     })
 }
 
@@ -34,7 +34,7 @@ fn only(double: &Double) -> Value {
 #[tokio::test]
 async fn a_copy_has_its_message_its_attempts_and_its_due_time() {
     let double = Double::new(accepted).await;
-    let message = PubsubMessage::read(&pushed()).unwrap().open(1).message;
+    let message = PubsubMessage::read(&pushed("")).unwrap().open(1).message;
     publish_copy(&state(&double.url), &queue(&double.url), &message, "worker", Duration::from_secs(60), 3)
         .await
         .unwrap();
@@ -52,7 +52,7 @@ async fn a_copy_has_its_message_its_attempts_and_its_due_time() {
 #[tokio::test]
 async fn a_copy_is_due_after_the_requested_wait() {
     let double = Double::new(accepted).await;
-    let message = PubsubMessage::read(&pushed()).unwrap().open(1).message;
+    let message = PubsubMessage::read(&pushed("")).unwrap().open(1).message;
     publish_copy(&state(&double.url), &queue(&double.url), &message, "worker", PROFILE.limits.retry_after, 1)
         .await
         .unwrap();
@@ -62,7 +62,7 @@ async fn a_copy_is_due_after_the_requested_wait() {
 #[tokio::test]
 async fn a_dead_letter_has_its_reason_and_is_the_original_message_after_a_redrive() {
     let double = Double::new(accepted).await;
-    let message = PubsubMessage::read(&pushed()).unwrap().open(5).message;
+    let message = PubsubMessage::read(&pushed("chat 7")).unwrap().open(5).message;
     publish_dead_letter(&state(&double.url), &queue(&double.url), &message, "worker", "no \u{0}reason", 5)
         .await
         .unwrap();
@@ -84,26 +84,31 @@ async fn a_dead_letter_has_its_reason_and_is_the_original_message_after_a_redriv
 }
 
 #[tokio::test]
-async fn a_message_without_room_for_a_reason_is_stored_unchanged() {
-    let double = Double::new(|request| match messages(request)[0]["attributes"].as_object().unwrap().len() > 1 {
-        true => rejected(400, "INVALID_ARGUMENT", "too many attributes"),
-        false => accepted(request),
-    })
-    .await;
+async fn a_message_without_room_for_a_reason_has_its_subscription_if_that_has_room() {
     let pushed = json!({"data": "YQ==", "messageId": "17", "attributes": {"lang": "en"}});
     let message = PubsubMessage::read(&pushed).unwrap().open(1).message;
-    publish_dead_letter(&state(&double.url), &queue(&double.url), &message, "worker", "no", 1).await.unwrap();
-    assert_eq!(double.requests().len(), 2);
-    let stored = double.request(1, messages).remove(0);
-    assert_eq!(stored, json!({"data": "YQ==", "attributes": {"lang": "en"}}));
-    let dead_letter =
-        dead_letters::dead_letter(&json!({"data": "YQ==", "attributes": {"lang": "en"}, "messageId": "18"})).unwrap();
-    assert!(dead_letter.reason.contains("no reason was recorded"), "{}", dead_letter.reason);
+    for (room, tried, attributes) in
+        [(2, 2, json!({"lang": "en", "isobar-for": "worker"})), (1, 3, json!({"lang": "en"}))]
+    {
+        let double =
+            Double::new(move |request| match messages(request)[0]["attributes"].as_object().unwrap().len() > room {
+                true => rejected(400, "INVALID_ARGUMENT", "too many attributes"),
+                false => accepted(request),
+            })
+            .await;
+        publish_dead_letter(&state(&double.url), &queue(&double.url), &message, "worker", "no", 1).await.unwrap();
+        assert_eq!(double.requests().len(), tried);
+        let mut stored = double.request(tried - 1, messages).remove(0);
+        assert_eq!(stored, json!({"data": "YQ==", "attributes": attributes}));
+        stored["messageId"] = "18".into();
+        let dead_letter = dead_letters::dead_letter(&stored).unwrap();
+        assert!(dead_letter.reason.contains("no reason was recorded"), "{}", dead_letter.reason);
+    }
 }
 
 #[tokio::test]
 async fn a_dead_letter_that_cannot_be_published_is_an_error() {
-    let message = PubsubMessage::read(&pushed()).unwrap().open(1).message;
+    let message = PubsubMessage::read(&pushed("chat 7")).unwrap().open(1).message;
     for (code, name, kind) in [
         (404, "NOT_FOUND", ErrorKind::NotFound),
         (403, "PERMISSION_DENIED", ErrorKind::PermissionDenied),

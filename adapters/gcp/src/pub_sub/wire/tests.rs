@@ -101,6 +101,19 @@ fn a_copy_is_due_six_hours_after_pub_sub_published_it_at_the_latest() {
 }
 
 #[test]
+fn the_due_time_of_a_message_with_an_ordering_key_is_ignored() {
+    let due = |key: &str, attribute: &str| {
+        let attributes = json!({"isobar-due": "2026-01-01T00:10:00Z", "isobar-ordering-key": attribute});
+        let published = "2026-01-01T00:00:00Z";
+        read(&json!({"messageId": "1", "publishTime": published, "orderingKey": key, "attributes": attributes}))
+            .open(1)
+            .due
+    };
+    assert!(due("", "").is_some());
+    assert_eq!((due("k", ""), due("", "k")), (None, None));
+}
+
+#[test]
 fn a_delay_is_a_due_time() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
     let raw = RawMessage::new("x", TraceParent::random());
