@@ -5,7 +5,7 @@
 //! the dead letters and redriven like those of any topic.
 
 use http::{Response, StatusCode};
-use isobar_abstraction::driver::host::{excerpt, write_messages};
+use isobar_abstraction::driver::host::write_messages;
 use isobar_abstraction::driver::key_value::Key;
 use isobar_abstraction::driver::pub_sub::RawMessage;
 use isobar_abstraction::{Body, Context, EventQueue};
@@ -28,8 +28,8 @@ impl CloudRunService {
         let Some(document) = written_document(event)? else { return Ok(response::settled()) };
         let key = key_of(&place.source, &document);
         if key.is_none() {
-            let document = excerpt(&document);
-            tracing::warn!(%queue, document, "an event of a document that is no item of the table is skipped");
+            // Its path may contain data of a user.
+            tracing::warn!(%queue, bytes = document.len(), "an event of a document that is no item of the table is skipped");
         }
         let bodies = write_messages(queue.source(), key)?.into_iter();
         let messages = bodies.map(|body| RawMessage::new(body, cx.trace_parent().child())).collect();
