@@ -10,10 +10,9 @@
 //! | schedule `sweep` | a job of Cloud Scheduler, in UTC |
 //! | table `links` | index exemptions and the TTL policy of the collection group |
 //!
-//! A subscription that shares its topic with others, or whose trigger has a filter, has a [filter]. Buckets, which need a
-//! location, and the service itself are not included: create them before.
+//! Each subscription that pushes has a filter, for the messages that are for it; the filters of an app are no part of it.
+//! Buckets, which need a location, and the service itself are not included: create them before.
 
-mod filter;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -25,7 +24,8 @@ use serde_json::{Value, json};
 
 use crate::GcpConfig;
 use crate::config::{Placement, QueuePlacement};
-use crate::host::{Kind, path_of};
+use crate::host::{Kind, MAX_HOLD, path_of};
+use crate::pub_sub::wire::FOR;
 
 pub use script::deployment_script;
 
@@ -34,6 +34,9 @@ const MAX_DELIVERY_ATTEMPTS: u32 = 100;
 
 /// The deadline of a push in seconds: the maximum of Pub/Sub.
 const ACK_DEADLINE: u32 = 600;
+
+/// The largest size of a filter. <https://cloud.google.com/pubsub/docs/subscription-message-filter>
+const FILTER_BYTES: usize = 256;
 
 /// A request to one of Google's APIs, to send with the token of the account that deploys.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,8 +98,8 @@ struct Target<'a> {
 /// repeated, where 409 means that the resource exists, except those of bucket notifications: a repeated request
 /// creates a second notification, which sends each event twice. Check first with a `GET` of the same URL.
 ///
-/// A subscription that exists keeps its filter, which drops events that another filter accepts: if the `filter` of a
-/// subscription has changed, delete the subscription first. The script of [`deployment_script`] stops there.
+/// A subscription that exists keeps its filter, and a trigger its settings: one that another tool made may drop what the
+/// app handles. The script of [`deployment_script`] stops there.
 ///
 /// Two grants are not included, since they need the number of the project: Cloud Storage's service agent must be
 /// allowed to publish to the topics of events, and Pub/Sub's to publish to the topics of dead letters and to
@@ -119,7 +122,7 @@ pub fn deployment(manifest: &Manifest, config: &GcpConfig, service: &DeployedSer
     }
     for (queue, retry) in manifest.queues() {
         let place = config.queue(&queue)?;
-        requests.extend(target.subscription(&place, &retry, &path_of(&queue), &filter_of(&queue, &place, manifest)));
+        requests.extend(target.subscription(&place, &retry, &path_of(&queue)));
         match &place.source {
             Placement::Storage { bucket, .. } => requests.push(target.notification(bucket, &place)),
             Placement::Firestore { .. } => requests.push(target.trigger(&queue, &place, &config.prefix)?),
@@ -147,11 +150,11 @@ fn without_repetitions(requests: Vec<ApiRequest>) -> Vec<ApiRequest> {
     different
 }
 
-fn filter_of(queue: &EventQueue, place: &QueuePlacement, manifest: &Manifest) -> String {
-    let of_source = |other: &EventQueue| (other.kind(), other.source()) == (queue.kind(), queue.source());
-    let shared = manifest.queues().filter(|(other, _)| of_source(other)).count() > 1;
-    let objects = manifest.objects().find(|trigger| trigger.queue() == *queue);
-    filter::of_subscription(&place.subscription, shared, objects.map(|trigger| &trigger.filter))
+/// The filter of a subscription, which depends on its name only: Pub/Sub never changes the filter of a subscription, and an app
+/// may change its own. `None` if it is too long: it only saves pushes, since the host checks [`FOR`] too.
+fn filter_of(subscription: &str) -> Option<String> {
+    let filter = format!("(attributes.{FOR} = \"{subscription}\" OR NOT attributes:{FOR})");
+    (filter.len() <= FILTER_BYTES).then_some(filter)
 }
 
 fn put(endpoint: &str, project: &str, kind: &str, name: &str, body: Value) -> ApiRequest {
@@ -169,12 +172,13 @@ impl Target<'_> {
     }
 
     /// The topic and the subscription of a queue, and those of its dead letters.
-    fn subscription(&self, place: &QueuePlacement, retry: &RetryPolicy, path: &str, filter: &str) -> [ApiRequest; 4] {
+    fn subscription(&self, place: &QueuePlacement, retry: &RetryPolicy, path: &str) -> [ApiRequest; 4] {
         let (project, dead) = (self.project_of(place), place.dead_letters());
         let QueuePlacement { endpoint, topic, subscription, .. } = place;
         let name = |topic: &str| format!("projects/{project}/topics/{topic}");
-        // Pub/Sub accepts 0 s to 600 s.
-        let seconds = |time: std::time::Duration| format!("{}s", time.as_secs().clamp(1, 600));
+        // Only for pushes that are not acknowledged, such as those of messages that are not due: the host counts the wait of
+        // a handler itself. With a longer backoff a message could be that much later than its due time.
+        let seconds = |time: std::time::Duration| format!("{}s", time.as_secs().clamp(1, MAX_HOLD.as_secs()));
         let mut push = json!({
             "topic": name(topic),
             "ackDeadlineSeconds": ACK_DEADLINE,
@@ -190,7 +194,7 @@ impl Target<'_> {
             },
             "deadLetterPolicy": {"deadLetterTopic": name(&dead), "maxDeliveryAttempts": MAX_DELIVERY_ATTEMPTS},
         });
-        if !filter.is_empty() {
+        if let Some(filter) = filter_of(subscription) {
             push["filter"] = filter.into();
         }
         let dead_letters = json!({"topic": name(&dead), "messageRetentionDuration": "604800s", "expirationPolicy": {}});

@@ -5,7 +5,6 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::ApiRequest;
-use super::filter::of_subscription;
 
 /// The start of the script. `curl` reads the token from its standard input, since all users can list the arguments of
 /// a process.
@@ -39,21 +38,38 @@ create() {
     esac
 }
 
-# URL FILTER OWN BODY: an existing subscription keeps its filter, which drops what a new one accepts, except that OWN drops
-# nothing of the app. Both are JSON, and FILTER may be empty.
+# URL TEXT: an existing resource is another one.
+differs() {
+    echo "$2 (GET: $status): delete it, and run this script again: $1" >&2
+    cat "$answer" >&2
+    exit 1
+}
+
+# URL FILTER BODY: an existing subscription keeps its filter, and another one than FILTER, in JSON, may drop what the app
+# handles. FILTER may be empty.
 subscribe() {
-    create PUT "$1" "$4"
+    create PUT "$1" "$3"
     [ "$status" = 409 ] || return 0
     call GET "$1"
     if [ "$status" = 200 ]; then
         grep -q '"filter"' "$answer" || return 0
-        for filter in "$2" "$3"; do
-            if [ -n "$filter" ] && sed 's/\\u003d/=/g' "$answer" | grep -qF -- "$filter"; then return 0; fi
-        done
+        if [ -n "$2" ] && sed 's/\\u003d/=/g' "$answer" | grep -qF -- "$2"; then return 0; fi
     fi
-    echo "the subscription has another filter (GET: $status): delete it, and run this script again: $1" >&2
-    cat "$answer" >&2
-    exit 1
+    differs "$1" "the subscription has another filter"
+}
+
+# URL EXISTING BODY FIELD...: the trigger EXISTING may be of another table, or call another path. It must have each FIELD, in
+# JSON without spaces.
+trigger() {
+    create POST "$1" "$3"
+    [ "$status" = 409 ] || return 0
+    existing=$2
+    shift 3
+    call GET "$existing"
+    for field in "$@"; do
+        if [ "$status" = 200 ] && tr -d '[:space:]' <"$answer" | grep -qF -- "$field"; then continue; fi
+        differs "$existing" "the trigger has no $field"
+    done
 }
 
 # URL TOPIC BODY: a second notification would send each event twice.
@@ -67,8 +83,9 @@ notify() {
 }
 "#;
 
-/// The requests as a script for `sh`. It stops at the first failure, and may be run again: existing resources are not
-/// changed. It needs `curl` and a `gcloud` that is logged in.
+/// The requests as a script for `sh`. It stops at the first failure, and at a subscription or a trigger of Eventarc that
+/// exists with other settings. It may be run again: existing resources are not changed. It needs `curl` and a `gcloud`
+/// that is logged in.
 pub fn deployment_script(requests: &[ApiRequest]) -> String {
     let mut script = String::from(HEADER);
     for request in requests {
@@ -82,9 +99,11 @@ fn command(request: &ApiRequest) -> String {
     match &request.body {
         subscription if subscription["pushConfig"].is_object() => {
             let filter = subscription.get("filter").map(ToString::to_string).unwrap_or_default();
-            let name = request.url.rsplit('/').next().unwrap_or_default();
-            let own = Value::from(of_subscription(name, true, None)).to_string();
-            format!("subscribe {url} \\\n    {} \\\n    {} \\\n    {body}", quoted(&filter), quoted(&own))
+            format!("subscribe {url} \\\n    {} \\\n    {body}", quoted(&filter))
+        }
+        trigger if trigger["eventFilters"].is_array() => {
+            let existing = request.url.replacen("?triggerId=", "/", 1);
+            format!("trigger {url} \\\n    {} \\\n    {body}{}", quoted(&existing), fields(trigger))
         }
         notification if request.url.ends_with("/notificationConfigs") => {
             let topic = notification["topic"].as_str().unwrap_or_default();
@@ -92,6 +111,14 @@ fn command(request: &ApiRequest) -> String {
         }
         _ => format!("create {} {url} \\\n    {body}", request.method),
     }
+}
+
+/// What the trigger of Eventarc must have if it exists, as words of a shell: the values of its filters, and its destination.
+fn fields(trigger: &Value) -> String {
+    let run = &trigger["destination"]["cloudRun"];
+    let filters = trigger["eventFilters"].as_array().into_iter().flatten().map(|filter| ("value", &filter["value"]));
+    let fields = filters.chain(["service", "path"].map(|name| (name, &run[name])));
+    fields.map(|(name, value)| format!(" \\\n    {}", quoted(&format!("\"{name}\":{value}")))).collect()
 }
 
 /// Quotes any text as one word of a shell.
@@ -109,6 +136,7 @@ mod tests {
     use isobar_abstraction::manifest::Manifest;
 
     use super::*;
+    use crate::deployment::filter_of;
     use crate::{DeployedService, GcpConfig, deployment};
 
     const MANIFEST: &str = r#"{"version": 1, "app": "shop", "resources": [], "triggers": [{"kind": "http"},
@@ -159,15 +187,17 @@ mod tests {
         deployment(&manifest, &config, &service).unwrap()
     }
 
-    /// Runs the script with fakes of `curl` and `gcloud`, which record their arguments.
+    /// Runs the script with fakes of `curl` and `gcloud`, which record their arguments. A `GET` succeeds.
     fn run(script: &str, status: &str, answer: &str) -> (bool, String, Vec<Vec<String>>) {
         let name = format!("isobar-gcp-script-{}-{:?}", std::process::id(), std::thread::current().id());
         let folder = std::env::temp_dir().join(name.replace(['(', ')'], ""));
         std::fs::create_dir_all(&folder).unwrap();
         let calls = folder.join("calls");
+        let answer = quoted(answer);
         let curl = format!(
             "#!/bin/sh\nfor word in \"$@\"; do printf '%s\\0' \"$word\"; done >> '{0}'\ncat >> '{0}'; printf '\\0\\0' >> '{0}'\n\
-             while [ $# -gt 0 ]; do if [ \"$1\" = --output ]; then printf '%s' '{answer}' > \"$2\"; fi; shift; done\nprintf {status}\n",
+             status={status}\nwhile [ $# -gt 0 ]; do case $1 in --output) printf '%s' {answer} > \"$2\" ;; GET) status=200 ;; esac\n\
+             shift; done\nprintf $status\n",
             calls.display()
         );
         for (name, text) in [("curl", &*curl), ("gcloud", "#!/bin/sh\necho ya29.token\n")] {
@@ -240,7 +270,7 @@ mod tests {
         assert_eq!(methods(&same.to_string()), ["GET"]);
     }
 
-    /// The script for the subscription of a trigger with a filter, where a subscription with `found` exists.
+    /// The script for a subscription, where one with `found` exists.
     fn subscribed(filter: &str, found: &str) -> (bool, String) {
         let url = "https://pubsub.googleapis.com/v1/projects/p-1/subscriptions/pages--events".to_owned();
         let mut body =
@@ -248,29 +278,50 @@ mod tests {
         if !filter.is_empty() {
             body["filter"] = filter.into();
         }
-        let script = deployment_script(&[ApiRequest { method: "PUT", url, body }]);
-        // The fake of `curl` answers 200 to a GET.
-        let script = script.replace("call GET \"$1\"\n    if", "call GET \"$1\"\n    status=200\n    if");
-        let (done, output, calls) = run(&script, "409", found);
+        let (done, output, calls) = run(&deployment_script(&[ApiRequest { method: "PUT", url, body }]), "409", found);
         assert_eq!(calls.len(), 2, "{output}");
         (done, output)
     }
 
     #[test]
     fn a_subscription_with_another_filter_stops_the_script() {
-        let (old, new) = ("hasPrefix(attributes.objectId, \"a\")", "hasPrefix(attributes.objectId, \"b\")");
+        let (own, other) = (filter_of("pages--events").unwrap(), "hasPrefix(attributes.objectId, \"a\")");
         let with = |filter: &str| json!({"name": "pages--events", "filter": filter}).to_string();
-        let own = of_subscription("pages--events", true, None);
         let escaped = with(&own).replace('=', "\\u003d");
-        for (filter, found) in
-            [(new, with(new)), ("", "{}".to_owned()), (new, "{}".to_owned()), (new, with(&own)), ("", escaped)]
-        {
+        for (filter, found) in [(&*own, with(&own)), (&own, escaped), (&own, "{}".to_owned()), ("", "{}".to_owned())] {
             let (done, output) = subscribed(filter, &found);
             assert!(done, "{filter} {found}: {output}");
         }
-        for (filter, found) in [(new, with(old)), ("", with(old)), (new, with(&format!("{new} AND {old}")))] {
+        for (filter, found) in [(&*own, with(other)), ("", with(other)), (&own, with(&format!("{own} AND {other}")))] {
             let (done, output) = subscribed(filter, &found);
             assert!(!done && output.contains("another filter"), "{filter} {found}: {output}");
+        }
+    }
+
+    #[test]
+    fn a_trigger_with_other_settings_stops_the_script() {
+        let manifest = MANIFEST.replace(
+            r#"{"kind": "http"},"#,
+            r#"{"kind": "write", "table": "links", "retry":
+            {"max_attempts": 3, "min_backoff_ms": 1000, "max_backoff_ms": 300000}},"#,
+        );
+        let requests = special_requests(&manifest);
+        let trigger = requests.iter().find(|request| request.url.contains("triggerId")).unwrap();
+        let script = deployment_script(std::slice::from_ref(trigger));
+        let found = |trigger: &Value| run(&script, "409", &serde_json::to_string_pretty(trigger).unwrap());
+        let (done, output, calls) = found(&trigger.body);
+        assert!(done, "{output}");
+        assert_eq!(after(&calls[1], "--url"), trigger.url.replace("?triggerId=", "/"));
+        for (field, other) in [
+            ("/eventFilters/1/value", "shop"),
+            ("/eventFilters/2/value", "links-2/{partition}/links-2/{item}"),
+            ("/destination/cloudRun/service", "shop-2"),
+            ("/destination/cloudRun/path", "/.isobar/writes/links-2"),
+        ] {
+            let mut existing = trigger.body.clone();
+            *existing.pointer_mut(field).unwrap() = other.into();
+            let (done, output, _) = found(&existing);
+            assert!(!done && output.contains("the trigger has no"), "{field}: {output}");
         }
     }
 }

@@ -7,7 +7,7 @@
 //! it wait.
 //!
 //! A message with a due time, which is a copy or was published with a delay, is not acknowledged before it; Pub/Sub then
-//! delivers it again by the retry policy of the subscription.
+//! delivers it again by the retry policy of the subscription, whose backoff is at most [`MAX_HOLD`].
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ use crate::pub_sub::settle;
 use crate::pub_sub::wire::ReceivedMessage;
 
 /// The maximum time that a call stays open until a copy is due, or before a message is left unacknowledged: Cloud Run
-/// bills this time. Equal to the profile's limit for a message with a key.
-const MAX_HOLD: Duration = Duration::from_secs(20);
+/// bills this time. Equal to the profile's limit for a message with a key, and the longest backoff of a subscription.
+pub(crate) const MAX_HOLD: Duration = Duration::from_secs(20);
 
 /// Deliveries of a message before its due time after which a copy for the same subscription replaces it: they count for
 /// the dead-letter policy of the subscription, whose limit is at most 100.
-const MAX_EARLY_DELIVERIES: u32 = 50;
+pub(super) const MAX_EARLY_DELIVERIES: u32 = 50;
 
 /// A message and its subscription.
 struct Delivery {

@@ -118,6 +118,17 @@ async fn a_copy_that_is_not_due_waits() {
     assert_eq!(host.calls(), ["hello 7, attempt 2"]);
 }
 
+/// Pub/Sub doubles the backoff up to that of the subscription, which the deployment limits.
+#[test]
+fn the_longest_delay_ends_before_a_copy_replaces_its_message() {
+    let delay = crate::profile::PROFILE.limits.message_delay - MAX_HOLD;
+    let (mut delivered, mut at, mut backoff) = (1, Duration::ZERO, Duration::from_secs(1));
+    while at < delay {
+        (delivered, at, backoff) = (delivered + 1, at + backoff, (backoff * 2).min(MAX_HOLD));
+    }
+    assert!(delivered < message::MAX_EARLY_DELIVERIES, "{delivered}");
+}
+
 /// Each subscription waits by itself, and its early deliveries are not attempts.
 #[tokio::test]
 async fn a_message_with_a_delay_is_at_its_first_attempt_when_it_is_due() {
