@@ -11,7 +11,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::access::Access;
-use crate::blob::key;
 use crate::event_queue::EventQueue;
 use crate::outcome::RetryPolicy;
 use crate::pub_sub::DEFAULT_SUBSCRIPTION;
@@ -157,25 +156,6 @@ impl ObjectFilter {
         };
         let key = event.key.as_str();
         self.change.is_none_or(|change| change == kind) && key.starts_with(&self.prefix) && key.ends_with(&self.suffix)
-    }
-
-    /// For adapters: the common beginning of the stored names of all objects that the filter accepts, for a provider's own
-    /// filter. It can be shorter than the prefix: a name that isobar did not write is a key without
-    /// [decoding](crate::blob::key::decode), so only the part that escapes do not change is certain.
-    ///
-    /// ```
-    /// use isobar_abstraction::manifest::ObjectFilter;
-    /// let mut filter = ObjectFilter::default();
-    /// filter.prefix = "img/50%".to_owned();
-    /// assert_eq!(filter.stored_prefix(), "img/50%");
-    /// filter.prefix = "img//50".to_owned();
-    /// assert_eq!(filter.stored_prefix(), "img/");
-    /// ```
-    pub fn stored_prefix(&self) -> &str {
-        let stored = key::encode_prefix(&self.prefix);
-        let common = self.prefix.chars().zip(stored.chars()).take_while(|(own, stored)| own == stored);
-        let size = common.map(|(own, _)| own.len_utf8()).sum::<usize>();
-        &self.prefix[..size]
     }
 }
 
