@@ -17,6 +17,8 @@ mod script;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use isobar_abstraction::driver::{CronSchedule, Location, ResourceKind, RetryPolicy};
 use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, EventQueue, Result};
@@ -24,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::GcpConfig;
 use crate::config::{Placement, QueuePlacement};
-use crate::host::{Kind, MAX_HOLD, path_of};
+use crate::host::{Kind, MAX_BACKOFF, path_of};
 use crate::pub_sub::wire::FOR;
 
 pub use script::deployment_script;
@@ -177,8 +179,8 @@ impl Target<'_> {
         let QueuePlacement { endpoint, topic, subscription, .. } = place;
         let name = |topic: &str| format!("projects/{project}/topics/{topic}");
         // Only for pushes that are not acknowledged, such as those of messages that are not due: the host counts the wait of
-        // a handler itself. With a longer backoff a message could be that much later than its due time.
-        let seconds = |time: std::time::Duration| format!("{}s", time.as_secs().clamp(1, MAX_HOLD.as_secs()));
+        // a handler itself.
+        let seconds = |time: Duration| format!("{}s", time.as_secs().clamp(1, MAX_BACKOFF.as_secs()));
         let mut push = json!({
             "topic": name(topic),
             "ackDeadlineSeconds": ACK_DEADLINE,

@@ -56,7 +56,7 @@ use crate::profile::PROFILE;
 use keys::Keys;
 use target::CallTarget;
 
-pub(crate) use message::MAX_HOLD;
+pub(crate) use message::MAX_BACKOFF;
 pub(crate) use server::run;
 pub(crate) use target::{Kind, check_names, path_of};
 

@@ -35,7 +35,7 @@ async fn a_topic_has_a_push_subscription_and_a_dead_letter_topic() {
     assert_eq!((&push.body["enableMessageOrdering"], &push.body["ackDeadlineSeconds"]), (&json!(true), &json!(600)));
     let dead = json!({"deadLetterTopic": "projects/p-1/topics/clicks--dead", "maxDeliveryAttempts": 100});
     assert_eq!(push.body["deadLetterPolicy"], dead);
-    assert_eq!(push.body["retryPolicy"], json!({"minimumBackoff": "1s", "maximumBackoff": "20s"}));
+    assert_eq!(push.body["retryPolicy"], json!({"minimumBackoff": "1s", "maximumBackoff": "60s"}));
     assert_eq!(push.body["expirationPolicy"], json!({}), "it never expires");
     assert_eq!(find(&requests, "/subscriptions/clicks--dead").body["topic"], "projects/p-1/topics/clicks--dead");
     assert_eq!(find(&requests, "/subscriptions/clicks--dead").body.get("pushConfig"), None);

@@ -7,7 +7,7 @@
 //! it wait.
 //!
 //! A message with a due time, which is a copy or was published with a delay, is not acknowledged before it; Pub/Sub then
-//! delivers it again by the retry policy of the subscription, whose backoff is at most [`MAX_HOLD`].
+//! delivers it again by the retry policy of the subscription, whose backoff is at most [`MAX_BACKOFF`].
 
 use std::time::Duration;
 
@@ -26,7 +26,11 @@ use crate::pub_sub::wire::ReceivedMessage;
 
 /// The maximum time that a call stays open until a copy is due, or before a message is left unacknowledged: Cloud Run
 /// bills this time. Equal to the profile's limit for a message with a key, and the longest backoff of a subscription.
-pub(crate) const MAX_HOLD: Duration = Duration::from_secs(20);
+pub(super) const MAX_HOLD: Duration = Duration::from_secs(20);
+
+/// The longest backoff of a subscription that the deployment creates. A message that is not due can be up to that much late,
+/// less [`MAX_HOLD`]; and Pub/Sub moves no message of a service that fails to the dead letters for an hour and a half.
+pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// Deliveries of a message before its due time after which a copy for the same subscription replaces it: they count for
 /// the dead-letter policy of the subscription, whose limit is at most 100.

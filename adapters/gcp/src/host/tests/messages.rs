@@ -121,10 +121,10 @@ async fn a_copy_that_is_not_due_waits() {
 /// Pub/Sub doubles the backoff up to that of the subscription, which the deployment limits.
 #[test]
 fn the_longest_delay_ends_before_a_copy_replaces_its_message() {
-    let delay = crate::profile::PROFILE.limits.message_delay - MAX_HOLD;
+    let delay = crate::profile::PROFILE.limits.message_delay - message::MAX_HOLD;
     let (mut delivered, mut at, mut backoff) = (1, Duration::ZERO, Duration::from_secs(1));
     while at < delay {
-        (delivered, at, backoff) = (delivered + 1, at + backoff, (backoff * 2).min(MAX_HOLD));
+        (delivered, at, backoff) = (delivered + 1, at + backoff, (backoff * 2).min(MAX_BACKOFF));
     }
     assert!(delivered < message::MAX_EARLY_DELIVERIES, "{delivered}");
 }
