@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isobar_abstraction::driver::{Environment, Location};
+use isobar_abstraction::driver::{Environment, Location, ResourceKind};
 use isobar_abstraction::{Error, EventQueue, Result};
+
+use crate::profile::PROFILE;
 
 /// The data folder; `.isobar` in the working folder by default.
 pub const ISOBAR_DATA: &str = "ISOBAR_DATA";
@@ -108,6 +110,33 @@ impl LocalConfig {
         let placed = self.placed.iter().find(|at| at.kind() == queue.kind() && at.name() == queue.source());
         let source = placed.map_or(queue.source(), Location::physical_name);
         EventQueue::of(queue.kind(), source).named(queue.name())
+    }
+}
+
+/// The name in `redb://name`, `file://name` or `queue://name`. Errors: `Config` for another scheme or a parameter.
+pub(crate) fn physical_name(at: &Location) -> Result<&str> {
+    if let Some(url) = at.url() {
+        url.check_parameters(&[])?;
+        let scheme = match at.kind() {
+            ResourceKind::Table => "redb",
+            ResourceKind::Bucket => "file",
+            ResourceKind::Topic => "queue",
+            kind => return Err(kind.not_opened(PROFILE.provider)),
+        };
+        if url.scheme() != scheme {
+            return Err(Error::config(format!(
+                "a {} of the local provider is `{scheme}://name`, not `{}://`",
+                at.kind(),
+                url.scheme()
+            )));
+        }
+    }
+    // A slash separates the source and the name of a queue in the file.
+    match at.physical_name() {
+        name if name.contains('/') => {
+            Err(Error::config(format!("{at} is `{}`; a name has no `/`, use another name", name.escape_debug())))
+        }
+        name => Ok(name),
     }
 }
 

@@ -28,17 +28,18 @@ use std::io::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use isobar_abstraction::Result;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider, ResourceKind};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider};
 
 pub use config::LocalConfig;
 pub use host::Server;
 pub use isobar_serve::SystemClock;
 
 use blob::{LocalBlob, Signer};
+use config::physical_name;
 use key_value::LocalKeyValue;
 use pub_sub::{LocalPubSub, Queue};
 use state::State;
@@ -70,33 +71,6 @@ impl LocalProvider {
     /// Binds the port. Errors: `Config` where it is in use.
     pub async fn bind(&self) -> Result<Server> {
         Server::bind(Arc::clone(&self.0), Arc::new(self.clone())).await
-    }
-}
-
-/// The name in `redb://name`, `file://name` or `queue://name`. Errors: `Config` for another scheme or a parameter.
-fn physical_name(at: &Location) -> Result<&str> {
-    if let Some(url) = at.url() {
-        url.check_parameters(&[])?;
-        let scheme = match at.kind() {
-            ResourceKind::Table => "redb",
-            ResourceKind::Bucket => "file",
-            ResourceKind::Topic => "queue",
-            kind => return Err(kind.not_opened(profile::PROFILE.provider)),
-        };
-        if url.scheme() != scheme {
-            return Err(Error::config(format!(
-                "a {} of the local provider is `{scheme}://name`, not `{}://`",
-                at.kind(),
-                url.scheme()
-            )));
-        }
-    }
-    // A slash separates the source and the name of a queue in the file.
-    match at.physical_name() {
-        name if name.contains('/') => {
-            Err(Error::config(format!("{at} is `{}`; a name has no `/`, use another name", name.escape_debug())))
-        }
-        name => Ok(name),
     }
 }
 

@@ -27,9 +27,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::entry::Token;
+use crate::config::physical_name;
 use crate::profile::PROFILE;
 use crate::pub_sub::Row;
-use crate::{blob, event, key_value, physical_name, state};
+use crate::{blob, event, key_value, state};
 
 /// Bodies that the endpoints read at most; the app's own limits are smaller.
 const LARGEST: usize = 16 * 1024 * 1024;
