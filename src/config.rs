@@ -8,6 +8,9 @@ pub const ISOBAR_MANIFEST: &str = "ISOBAR_MANIFEST";
 /// The name of the provider to run on, with priority over the variables of platforms.
 pub const ISOBAR_PROVIDER: &str = "ISOBAR_PROVIDER";
 
+/// The URL of the store of secrets and configuration, such as `keyvault://VAULT`.
+pub const ISOBAR_SECRETS: &str = "ISOBAR_SECRETS";
+
 /// The filter of log lines, such as `info,isobar=debug`.
 pub const RUST_LOG: &str = "RUST_LOG";
 

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! An app is a function from a [`Cloud`] to an [`App`], or to a `Result` of it. It opens [tables](Cloud::table),
-//! [buckets](Cloud::bucket) and [topics](Cloud::topic) by logical names, and adds a handler for each event. It does not name
+//! [buckets](Cloud::bucket), [topics](Cloud::topic), [secrets](Cloud::secret) and [configuration](Cloud::config) by logical names, and adds a handler for each event. It does not name
 //! a provider. Handlers share a [state](App::with_state):
 //!
 //! ```
@@ -80,10 +80,10 @@ pub use adapters::ADAPTERS;
 pub use axum;
 pub use extract::{Json, Path, Query};
 pub use isobar_abstraction::{
-    App, Body, BoxError, Cloud, Context, Delivered, Error, ErrorKind, Event, EventQueue, IntoApp, IntoOutcome,
+    App, Body, BoxError, Cloud, Config, Context, Delivered, Error, ErrorKind, Event, EventQueue, IntoApp, IntoOutcome,
     Invocation, Limits, Next, ObjectChange, ObjectEvent, ObjectEvents, Origin, OriginalUri, Outcome, Problem, Reply,
-    Result, Schedule, Stateful, TableWrites, TestClient, TestRequest, TestResponse, Tick, TraceParent, WriteEvent,
-    blob, clock, driver, every, key_value, manifest, memory, object_store, pub_sub,
+    Result, Schedule, Secret, SecretValue, Stateful, TableWrites, TestClient, TestRequest, TestResponse, Tick,
+    TraceParent, WriteEvent, blob, clock, driver, every, key_value, manifest, memory, object_store, pub_sub,
 };
 #[cfg(feature = "aws")]
 pub use isobar_aws as aws;
@@ -109,7 +109,8 @@ pub mod prelude {
     pub use crate::key_value::{Key, PutMode, Table, Version};
     pub use crate::pub_sub::{Message, Outgoing, Topic};
     pub use crate::{
-        App, Body, Cloud, Context, Error, ErrorKind, IntoOutcome, Json, ObjectChange, ObjectEvent, Outcome, Path,
-        Problem, Query, Result, TestClient, TestLogs, TestResponse, Tick, WriteEvent, blob, every, key_value, pub_sub,
+        App, Body, Cloud, Config, Context, Error, ErrorKind, IntoOutcome, Json, ObjectChange, ObjectEvent, Outcome,
+        Path, Problem, Query, Result, Secret, SecretValue, TestClient, TestLogs, TestResponse, Tick, WriteEvent, blob,
+        every, key_value, pub_sub,
     };
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use isobar_abstraction::driver::host::note_panic;
-use isobar_abstraction::driver::{Adapter, Environment, Hosted};
+use isobar_abstraction::driver::{Adapter, Environment, Hosted, ResourceKind};
 use isobar_abstraction::{Cloud, Error, IntoApp, Result};
 
 use crate::adapters::{ADAPTERS, is_own};
@@ -110,12 +110,17 @@ async fn serve<A: IntoApp>(
     app: impl FnOnce(&Cloud) -> A,
 ) -> Result<()> {
     let provider = (host.open)(environment)?;
-    let opened = HashMap::from([(host.name, Arc::clone(&provider))]);
-    let routes = selection::routes(environment, adapters, opened)?;
-    let cloud = Cloud::with_routes(Arc::clone(&provider), routes).with_openers(host.openers, environment);
+    let mut opened = HashMap::from([(host.name, Arc::clone(&provider))]);
+    let routes = selection::routes(environment, adapters, &mut opened)?;
+    let mut cloud = Cloud::with_routes(Arc::clone(&provider), routes).with_openers(host.openers, environment);
+    if let Some((provider, url)) = selection::secret_store(environment, adapters, &mut opened)? {
+        cloud = cloud.with_secret_store(provider, url);
+    }
     let mut app = app(&cloud).into_app()?;
+    environment.set_app(app.name());
     let manifest = Arc::new(app.start(&cloud)?);
-    for warning in selection::unused_variables(environment, &selection::kinds(adapters), &manifest)? {
+    let kinds = [selection::kinds(adapters), ResourceKind::VALUES.to_vec()].concat();
+    for warning in selection::unused_variables(environment, &kinds, &manifest)? {
         tracing::warn!("{warning}");
     }
     provider.host(Hosted::new(app, manifest)).await

@@ -25,7 +25,7 @@ use isobar_abstraction::memory::MemoryProvider;
 use isobar_abstraction::{Error, Result};
 
 use crate::adapters::{KNOWN, is_own};
-use crate::config::ISOBAR_PROVIDER;
+use crate::config::{ISOBAR_PROVIDER, ISOBAR_SECRETS};
 
 pub use variables::{SETTINGS, unused_variables};
 
@@ -134,6 +134,19 @@ fn missing(why: &str, name: &str, adapters: &[Adapter]) -> Error {
     Error::config(format!("{why}, but this build has: {has}; build it with --features {name}"))
 }
 
+/// The provider of the store in `ISOBAR_SECRETS`, and its URL; `None` if it is not set. Errors: `Config`.
+pub fn secret_store(
+    environment: &Environment,
+    adapters: &[Adapter],
+    opened: &mut HashMap<&'static str, Arc<dyn Provider>>,
+) -> Result<Option<(Arc<dyn Provider>, ResourceUrl)>> {
+    let Some(text) = environment.var(ISOBAR_SECRETS) else { return Ok(None) };
+    let named = |error: Error| Error::config(format!("{ISOBAR_SECRETS}: {}", error.message()));
+    let url = ResourceUrl::parse_store(text).map_err(named)?;
+    let (provider, _) = provider_of(url.scheme(), environment, adapters, opened).map_err(named)?;
+    Ok(Some((provider, url)))
+}
+
 /// The kinds of resources that these providers open, without duplicates.
 pub fn kinds(adapters: &[Adapter]) -> Vec<ResourceKind> {
     let mut kinds = ResourceKind::OWN.to_vec();
@@ -150,13 +163,13 @@ pub fn kinds(adapters: &[Adapter]) -> Vec<ResourceKind> {
 pub fn routes(
     environment: &Environment,
     adapters: &[Adapter],
-    mut opened: HashMap<&'static str, Arc<dyn Provider>>,
+    opened: &mut HashMap<&'static str, Arc<dyn Provider>>,
 ) -> Result<Vec<Route>> {
     let mut routes = Vec::new();
     for (variable, location) in environment.locations_of(&kinds(adapters))? {
         let named = |error: Error| Error::config(format!("{variable}: {}", error.message()));
         let scheme = location.url().map_or("", ResourceUrl::scheme);
-        let (provider, openers) = provider_of(scheme, environment, adapters, &mut opened).map_err(named)?;
+        let (provider, openers) = provider_of(scheme, environment, adapters, opened).map_err(named)?;
         routes.push(Route::new(provider, location, openers));
     }
     Ok(routes)

@@ -64,11 +64,15 @@ impl Access {
 #[derive(Clone, Default)]
 pub(crate) struct Registry(Arc<Mutex<Entries>>);
 
+/// A check of a resource at the start, which returns its problem.
+type Check = Box<dyn FnOnce(&Registry) -> Option<String> + Send>;
+
 #[derive(Default)]
 struct Entries {
     sealed: bool,
     grants: Vec<Arc<Declared>>,
     options: BTreeMap<(ResourceKind, String), Map<String, Value>>,
+    checks: Vec<Check>,
     problems: Vec<String>,
 }
 
@@ -97,12 +101,37 @@ impl Registry {
         self.0.lock().sealed = true;
     }
 
-    pub(crate) fn report(&self, problem: String) {
-        self.0.lock().problems.push(problem);
+    /// Declares an option of a resource. Another value for the same option is a problem of the app.
+    pub(crate) fn declare_option(&self, kind: ResourceKind, resource: &str, name: &str, value: &Value) {
+        let mut entries = self.0.lock();
+        if entries.sealed {
+            return;
+        }
+        let options = entries.options.entry((kind, resource.to_owned())).or_default();
+        let before = options.insert(name.to_owned(), value.clone());
+        if let Some(before) = before.filter(|before| before != value) {
+            let problem =
+                format!("{kind} `{resource}`: the option `{name}` is both {before} and {value}; declare it once");
+            entries.problems.push(problem);
+        }
     }
 
+    /// Adds a check for the start of the app.
+    pub(crate) fn check_at_start(&self, check: impl FnOnce(&Self) -> Option<String> + Send + 'static) {
+        let mut entries = self.0.lock();
+        if !entries.sealed {
+            entries.checks.push(Box::new(check));
+        }
+    }
+
+    /// The problems of the resources. It runs each check once.
     pub(crate) fn problems(&self) -> Vec<String> {
-        self.0.lock().problems.clone()
+        let checks = std::mem::take(&mut self.0.lock().checks);
+        // A check may declare an option, which needs the lock.
+        let found: Vec<String> = checks.into_iter().filter_map(|check| check(self)).collect();
+        let mut entries = self.0.lock();
+        entries.problems.extend(found);
+        entries.problems.clone()
     }
 
     /// Each declared resource with the union of the access of its handles, ordered by kind and name.
@@ -159,20 +188,9 @@ impl Grant {
         self.declared.access()
     }
 
-    /// Declares an option of the resource. Another value for the same option is a problem of the app.
     pub(crate) fn declare_option(&self, name: &str, value: &Value) {
-        let mut entries = self.registry.0.lock();
-        if entries.sealed {
-            return;
-        }
         let Declared { kind, name: resource, .. } = &*self.declared;
-        let options = entries.options.entry((*kind, resource.clone())).or_default();
-        let before = options.insert(name.to_owned(), value.clone());
-        if let Some(before) = before.filter(|before| before != value) {
-            let problem =
-                format!("{kind} `{resource}`: the option `{name}` is both {before} and {value}; declare it once");
-            entries.problems.push(problem);
-        }
+        self.registry.declare_option(*kind, resource, name, value);
     }
 
     /// Narrows this handle's access. Clones of the handle that were made before keep theirs.

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use serde::de::DeserializeOwned;
 
 use crate::access::{Grant, Registry};
 use crate::blob::Bucket;
@@ -14,7 +17,9 @@ use crate::memory::MemoryProvider;
 use crate::profile::{Limits, Profile};
 use crate::provider::{AnyDriver, Environment, OpenRequest, Opener, Provider};
 use crate::pub_sub::Topic;
-use crate::resource::{Location, ResourceKind, check_name};
+use crate::resource::{Location, ResourceKind, ResourceUrl, check_name};
+use crate::secret::config::parse;
+use crate::secret::{self, Config, Secret, Source};
 use crate::{Error, ErrorKind, Result};
 
 /// The cloud that the app runs on. It opens tables, buckets and topics by logical name. Cheap to clone.
@@ -47,6 +52,8 @@ struct Inner {
     routes: HashMap<(ResourceKind, String), Route>,
     openers: Vec<Opener>,
     environment: Environment,
+    /// The store in `ISOBAR_SECRETS`, with its provider.
+    store: Option<(Arc<dyn Provider>, ResourceUrl)>,
     /// Ignores resources of kinds without an opener, because they are only declared.
     only_declares: bool,
     limits: Limits,
@@ -118,8 +125,8 @@ impl Cloud {
             .map(|route| ((route.location.kind(), route.location.name().to_owned()), route))
             .collect();
         let (openers, environment, declared) = (Vec::new(), Environment::default(), Registry::default());
-        let (only_declares, limits) = (false, Limits::PORTABLE);
-        Self(Arc::new(Inner { provider, routes, openers, environment, only_declares, limits, declared }))
+        let (store, only_declares, limits) = (None, false, Limits::PORTABLE);
+        Self(Arc::new(Inner { provider, routes, openers, environment, store, only_declares, limits, declared }))
     }
 
     /// A new, empty cloud in memory. Its clock does not move until it is advanced.
@@ -145,8 +152,8 @@ impl Cloud {
     /// use isobar_abstraction::driver::{ResourceKind, key_value::KeyValue};
     /// use isobar_abstraction::{App, Cloud, Error};
     /// let cloud = Cloud::declaration();
-    /// let _secret = cloud.resource::<dyn KeyValue>(ResourceKind::Other("secret"), "api-key");
-    /// assert_eq!(App::new("shop").start(&cloud)?.resources[0].kind, "secret");
+    /// let _cache = cloud.resource::<dyn KeyValue>(ResourceKind::Other("cache"), "pages");
+    /// assert_eq!(App::new("shop").start(&cloud)?.resources[0].kind, "cache");
     /// # Ok::<(), Error>(())
     /// ```
     pub fn declaration() -> Self {
@@ -169,18 +176,21 @@ impl Cloud {
         self.with(|inner| inner.limits = limits)
     }
 
-    /// For hosts and tests: adds openers of other kinds of resources, and the environment that they receive. Tables, buckets
-    /// and topics need none.
+    /// For hosts and tests: sets the environment, which contains values of secrets and configuration, and adds openers of
+    /// other kinds of resources. Tables, buckets and topics need none.
     #[must_use]
     pub fn with_openers(self, openers: &[Opener], environment: &Environment) -> Self {
-        // Without openers nothing reads the environment, and every cold start runs this.
-        if openers.is_empty() && self.0.routes.values().all(|route| route.openers.is_empty()) {
-            return self;
-        }
         self.with(|inner| {
             inner.openers.extend_from_slice(openers);
             inner.environment = environment.clone();
         })
+    }
+
+    /// For hosts: sets the provider of the store of secrets in `ISOBAR_SECRETS`, and its URL. Without it the cloud's own
+    /// provider opens its store.
+    #[must_use]
+    pub fn with_secret_store(self, provider: Arc<dyn Provider>, url: ResourceUrl) -> Self {
+        self.with(|inner| inner.store = Some((provider, url)))
     }
 
     fn with(self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -237,6 +247,75 @@ impl Cloud {
         Topic::new(self.open(ResourceKind::Topic, name, |provider, at| provider.pub_sub(at)))
     }
 
+    /// Opens a secret. It has a value before the app starts, or [`optional`](Secret::optional) is called.
+    ///
+    /// At the start a missing value is an error on a laptop; a cloud finds it at the first use.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::Cloud;
+    /// let token = Cloud::memory().secret("api-token");
+    /// let missing = token.get().await.unwrap_err();
+    /// assert!(missing.message().contains("ISOBAR_SECRET_API_TOKEN"), "{missing}");
+    /// # });
+    /// ```
+    pub fn secret(&self, name: &str) -> Secret {
+        let is_optional = Arc::default();
+        Secret::new(self.value(ResourceKind::Secret, name, &is_optional, |_| Ok(())), is_optional)
+    }
+
+    /// Opens a configuration: JSON that is a `T`. The rules are those of [`secret`](Self::secret).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::Cloud;
+    /// let limit = Cloud::memory().config::<u32>("limit").optional();
+    /// assert_eq!(limit.find().await?, None);
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub fn config<T: DeserializeOwned + 'static>(&self, name: &str) -> Config<T> {
+        let is_optional = Arc::default();
+        Config::new(self.value(ResourceKind::Config, name, &is_optional, parse::<T>), is_optional)
+    }
+
+    fn value<V: 'static>(
+        &self,
+        kind: ResourceKind,
+        name: &str,
+        is_optional: &Arc<AtomicBool>,
+        parse: fn(&str) -> Result<V>,
+    ) -> Resource<Source> {
+        let (provider, url) = match &self.0.store {
+            Some((provider, url)) => (provider, Some(url.clone())),
+            None => (&self.0.provider, None),
+        };
+        let variable = kind.variable(name);
+        let (fixed, prefix) = (self.0.environment.var(&variable).map(str::to_owned), self.0.environment.prefix());
+        let resource = self.open_at(provider, Location::new(kind, name), move |provider, at| {
+            let prefix = || prefix.clone()?.get();
+            Ok(Arc::new(match &fixed {
+                Some(value) => Source::of_variable(variable.clone(), value),
+                None => {
+                    let store = provider.secrets(url.as_ref())?;
+                    Source::in_store(variable.clone(), store, format!("{}{}", prefix()?, at.name()))
+                }
+            }))
+        });
+        let (opened, is_optional) = (Arc::clone(&resource.0), Arc::clone(is_optional));
+        let (only_declares, limit) = (self.0.only_declares, self.0.limits.secret_bytes);
+        self.0.declared.check_at_start(move |declared| {
+            let is_optional = is_optional.load(Ordering::Relaxed);
+            if !is_optional {
+                declared.declare_option(kind, &opened.name, "required", &true.into());
+            }
+            // The error of opening it is a problem already.
+            let source = opened.opened().as_ref().ok().filter(|_| !only_declares)?;
+            let error = secret::check(source, kind, limit, is_optional, parse).err()?;
+            Some(format!("{}: {}", opened.description, error.message()))
+        });
+        resource
+    }
+
     /// For crates of portable types: opens a resource of any kind by the [opener](crate::driver::Opener) of its kind, behind
     /// its driver trait `D`.
     ///
@@ -258,10 +337,11 @@ impl Cloud {
     pub fn resource<D: ?Sized + Send + Sync + 'static>(&self, kind: ResourceKind, name: &str) -> Resource<D> {
         let route = self.0.routes.get(&(kind, name.to_owned()));
         let openers = route.map_or(&self.0.openers[..], |route| route.openers);
-        self.open(kind, name, |provider, at| {
-            let opener = openers.iter().chain(&OWN).find(|opener| opener.kind == kind);
+        let opener = openers.iter().chain(&OWN).find(|opener| opener.kind == kind).copied();
+        let environment = self.0.environment.clone();
+        self.open(kind, name, move |provider, at| {
             let opener = opener.ok_or_else(|| kind.not_opened(provider.profile().provider))?;
-            let driver = (opener.open)(&OpenRequest::new(provider, &self.0.environment, at))?.downcast();
+            let driver = (opener.open)(&OpenRequest::new(provider, &environment, at))?.downcast();
             driver.ok_or_else(|| {
                 Error::internal(format!("the opener of the kind `{kind}` returned another driver trait"))
             })
@@ -311,39 +391,50 @@ impl Cloud {
         self.0.provider.clock()
     }
 
-    fn open<D: ?Sized>(
+    fn open<D: ?Sized + Send + Sync + 'static>(
         &self,
         kind: ResourceKind,
         name: &str,
-        driver: impl FnOnce(&Arc<dyn Provider>, &Location) -> Result<Arc<D>>,
+        driver: impl Fn(&Arc<dyn Provider>, &Location) -> Result<Arc<D>> + Send + Sync + 'static,
     ) -> Resource<D> {
-        let grant = self.0.declared.declare(kind, name);
-        let default;
-        let (provider, location) = match self.0.routes.get(&(kind, name.to_owned())) {
-            Some(route) => (&route.provider, &route.location),
-            None => {
-                default = Location::new(kind, name);
-                (&self.0.provider, &default)
-            }
-        };
-        let checked = check_name(name).and_then(|()| kind.check());
-        let driver = checked.and_then(|()| driver(provider, location));
-        let is_ignored = |error: &Error| self.0.only_declares && error.kind() == ErrorKind::Unsupported;
-        if let Some(error) = driver.as_ref().err().filter(|error| !is_ignored(error)) {
-            self.0.declared.report(format!("{kind} `{name}`: {}", error.message()));
+        match self.0.routes.get(&(kind, name.to_owned())) {
+            Some(route) => self.open_at(&route.provider, route.location.clone(), driver),
+            None => self.open_at(&self.0.provider, Location::new(kind, name), driver),
         }
-        Resource(
-            Arc::new(ResourceInner {
-                kind,
-                name: name.to_owned(),
-                description: format!("{kind} `{name}`"),
-                driver,
-                limits: self.0.limits,
-                profile: provider.profile(),
-                clock: provider.clock(),
-            }),
-            grant,
-        )
+    }
+
+    /// The handle of a resource. Its driver is opened later: the names of a stage contain that of the app.
+    fn open_at<D: ?Sized + Send + Sync + 'static>(
+        &self,
+        provider: &Arc<dyn Provider>,
+        at: Location,
+        driver: impl Fn(&Arc<dyn Provider>, &Location) -> Result<Arc<D>> + Send + Sync + 'static,
+    ) -> Resource<D> {
+        let (kind, name) = (at.kind(), at.name().to_owned());
+        let grant = self.0.declared.declare(kind, &name);
+        let opens = Arc::clone(provider);
+        let open = move || {
+            check_name(at.name())?;
+            kind.check()?;
+            driver(&opens, &at)
+        };
+        let inner = Arc::new(ResourceInner {
+            kind,
+            description: format!("{kind} `{name}`"),
+            name,
+            driver: OnceLock::new(),
+            open: Box::new(open),
+            limits: self.0.limits,
+            profile: provider.profile(),
+            clock: provider.clock(),
+        });
+        let (opened, only_declares) = (Arc::clone(&inner), self.0.only_declares);
+        self.0.declared.check_at_start(move |_| {
+            let error = opened.opened().as_ref().err()?;
+            let is_ignored = only_declares && error.kind() == ErrorKind::Unsupported;
+            (!is_ignored).then(|| format!("{}: {}", opened.description, error.message()))
+        });
+        Resource(inner, grant)
     }
 
     /// The name of the provider of a resource, if it is not that of this cloud.
@@ -364,10 +455,11 @@ impl Cloud {
 
     /// Adds the declared resources to the manifest, and returns the problems of opening them.
     pub(crate) fn declared(&self, manifest: &mut Manifest) -> Vec<String> {
+        let problems = self.0.declared.problems();
         let resource =
             |(kind, name, access, options)| DeclaredResource { options, ..DeclaredResource::new(kind, name, access) };
         manifest.resources.extend(self.0.declared.resources().into_iter().map(resource));
-        self.0.declared.problems()
+        problems
     }
 }
 

@@ -8,7 +8,7 @@
 //! | to implement | traits and types |
 //! |---|---|
 //! | a provider | [`Adapter`], [`Provider`], [`Environment`], [`Location`], [`Profile`] |
-//! | its services | [`key_value`], [`blob`], [`pub_sub`] |
+//! | its services | [`key_value`], [`blob`], [`pub_sub`], [`secret`] |
 //! | a host | [`host`] calls a [`Function`]; [`Hosted`], [`RetryPolicy`], [`CronSchedule`] |
 
 pub mod host;
@@ -21,6 +21,7 @@ pub use crate::event_queue::EventQueue;
 pub use crate::function::Function;
 pub use crate::handle::Resource;
 pub use crate::outcome::{RetryPolicy, Settlement};
+pub use crate::prefix::{ISOBAR_PREFIX, ISOBAR_STAGE, Prefix};
 pub use crate::profile::{Limits, Profile};
 pub use crate::provider::{Adapter, AnyDriver, Environment, Hosted, OpenRequest, Opener, Provider};
 pub use crate::resource::{Derived, Location, POISON, ResourceKind, ResourceUrl, check_name, check_prefix};
@@ -53,6 +54,11 @@ pub mod blob {
     pub mod pages {
         pub use crate::blob::pages::{Pages, below, groups, objects, pages, rename, within};
     }
+}
+
+/// The trait of a store of secrets and configuration.
+pub mod secret {
+    pub use crate::secret::driver::{NoSecretStore, SecretStore};
 }
 
 /// The trait of a pub/sub service, and the types of its arguments and results.

@@ -1,7 +1,7 @@
 //! The handle inside every portable type: access, spans and the context of errors around each driver.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -50,10 +50,18 @@ pub struct ResourceInner<D: ?Sized> {
     pub(crate) kind: ResourceKind,
     pub(crate) name: String,
     pub(crate) description: String,
-    pub(crate) driver: Result<Arc<D>>,
+    pub(crate) driver: OnceLock<Result<Arc<D>>>,
+    pub(crate) open: Box<dyn Fn() -> Result<Arc<D>> + Send + Sync>,
     pub(crate) limits: Limits,
     pub(crate) profile: &'static Profile,
     pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl<D: ?Sized> ResourceInner<D> {
+    /// The driver, which the first call opens: physical names are known after the start of the app.
+    pub(crate) fn opened(&self) -> &Result<Arc<D>> {
+        self.driver.get_or_init(|| (self.open)())
+    }
 }
 
 impl<D: ?Sized> Clone for Resource<D> {
@@ -119,7 +127,7 @@ impl<D: ?Sized> Resource<D> {
         if !granted.includes(needs) {
             return Err(self.explain(operation, self.missing_access(granted, needs)));
         }
-        self.driver.as_ref().map_err(|error| self.explain(operation, error.clone().of_driver()))
+        self.opened().as_ref().map_err(|error| self.explain(operation, error.clone().of_driver()))
     }
 
     fn missing_access(&self, granted: Access, needs: Access) -> Error {

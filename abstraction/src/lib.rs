@@ -8,6 +8,7 @@
 //! | key-value | [`Table`](key_value::Table) | [`KeyValue`](driver::key_value::KeyValue) |
 //! | blobs | [`Bucket`](blob::Bucket) | [`Blob`](driver::blob::Blob) |
 //! | pub/sub | [`Topic`](pub_sub::Topic) | [`PubSub`](driver::pub_sub::PubSub) |
+//! | secrets, configuration | [`Secret`], [`Config`] | [`SecretStore`](driver::secret::SecretStore) |
 //!
 //! A portable type checks names, limits and declared access, opens spans, and adds the context of an error. Then it calls a
 //! small driver trait, which an adapter implements. So all backends do this in the same way, a new convenience method
@@ -40,12 +41,14 @@ pub mod key_value;
 pub mod manifest;
 pub mod memory;
 mod outcome;
+mod prefix;
 mod problem;
 mod profile;
 mod provider;
 pub mod pub_sub;
 mod resource;
 mod schedule;
+mod secret;
 mod test_client;
 mod triggers;
 
@@ -61,5 +64,6 @@ pub use outcome::{IntoOutcome, Outcome};
 pub use problem::Problem;
 pub use profile::Limits;
 pub use schedule::{Schedule, every};
+pub use secret::{Config, Secret, SecretValue};
 pub use test_client::{Delivered, TestClient, TestRequest, TestResponse};
 pub use triggers::{ObjectEvents, TableWrites};

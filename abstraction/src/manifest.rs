@@ -411,7 +411,7 @@ mod tests {
     fn unknown_kinds_are_kept_and_unknown_fields_are_ignored() {
         let newer = json!({
             "version": 1, "app": "shop", "later": true,
-            "resources": [{"kind": "secret", "name": "api-key", "access": "read", "options": {"rotate": 30}}],
+            "resources": [{"kind": "cache", "name": "pages", "access": "read", "options": {"keep": 30}}],
             "triggers": [{"kind": "socket", "path": "/"}, {"kind": "object", "change": "archived"}, {"kind": "schedule", "name": "dust", "cron": "* * * * *", "zone": 1}],
         });
         let manifest: Manifest = serde_json::from_value(newer).unwrap();
@@ -419,7 +419,7 @@ mod tests {
             manifest.handled(),
             "a trigger of the kind \"socket\", a trigger of the kind \"object\", schedule `dust`"
         );
-        assert_eq!(manifest.of_kind(ResourceKind::Other("secret")).next().unwrap().options["rotate"], 30);
+        assert_eq!(manifest.of_kind(ResourceKind::Other("cache")).next().unwrap().options["keep"], 30);
         let written = serde_json::to_value(&manifest).unwrap();
         assert_eq!(written["triggers"][0], json!({"kind": "socket", "path": "/"}));
         assert_eq!(serde_json::from_value::<Manifest>(written).unwrap(), manifest);

@@ -45,6 +45,9 @@ pub struct Limits {
     pub request_headers: u64,
     /// The target of an HTTP request together with the names and values of its headers: 10,000 portable.
     pub request_head_bytes: u64,
+    /// The value of a secret or a configuration: 4,096 portable, that of
+    /// [Parameter Store](https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html).
+    pub secret_bytes: u64,
     /// The body of an HTTP request: 4,500,000 portable.
     pub request_bytes: u64,
     /// The body of an HTTP response: 4,500,000 portable.
@@ -81,6 +84,7 @@ impl Limits {
         ordering_key_bytes: 128,
         object_key_bytes: 1_024,
         metadata_bytes: 2_000,
+        secret_bytes: 4_096,
         request_headers: 100,
         request_head_bytes: 10_000,
         request_bytes: 4_500_000,

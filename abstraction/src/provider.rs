@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 
@@ -15,9 +15,11 @@ use crate::clock::Clock;
 use crate::function::Function;
 use crate::key_value::KeyValue;
 use crate::manifest::Manifest;
+use crate::prefix::{ISOBAR_PREFIX, ISOBAR_STAGE, Prefix};
 use crate::profile::Profile;
 use crate::pub_sub::PubSub;
 use crate::resource::{Location, ResourceKind, ResourceUrl, check_name};
+use crate::secret::driver::SecretStore;
 use crate::{Error, Result};
 
 /// A provider of the services behind the portable types, and a host for a [`Function`].
@@ -49,6 +51,16 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
 
     /// Opens a topic. Errors: `Config`, `Unsupported`.
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>>;
+
+    /// Opens a store of secrets and configuration: that of the URL in `ISOBAR_SECRETS`, whose scheme is one of this provider's,
+    /// or without a URL the provider's own.
+    ///
+    /// Errors: `Config`; `Unsupported` without this method.
+    fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {
+        let _ = url;
+        let instead = "set ISOBAR_SECRETS to the URL of a store at another provider";
+        Err(Error::unsupported("open the store of secrets", self.profile().provider, instead))
+    }
 
     /// Runs the function until the platform stops the process: converts the platform's events to [`Event`](crate::Event)s,
     /// calls the functions of [`host`](crate::driver::host), and sends the replies.
@@ -230,12 +242,14 @@ impl fmt::Debug for AnyDriver {
 pub struct Environment {
     vars: BTreeMap<String, String>,
     args: Vec<String>,
+    /// The name of the app, from its start.
+    app: Arc<OnceLock<String>>,
 }
 
 impl Environment {
     /// An environment of these variables and arguments. The arguments do not contain the name of the program.
     pub fn new(vars: impl IntoIterator<Item = (String, String)>, args: impl IntoIterator<Item = String>) -> Self {
-        Self { vars: vars.into_iter().collect(), args: args.into_iter().collect() }
+        Self { vars: vars.into_iter().collect(), args: args.into_iter().collect(), app: Arc::default() }
     }
 
     /// Adds or replaces a variable.
@@ -261,6 +275,26 @@ impl Environment {
     pub fn vars_with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let all = self.vars.iter();
         all.filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
+    }
+
+    /// The prefix of physical names: that of [`ISOBAR_PREFIX`], or `<app>-<stage>-` with [`ISOBAR_STAGE`]. Errors: `Config`.
+    ///
+    /// ```
+    /// use isobar_abstraction::driver::Environment;
+    /// let environment = Environment::default().with_var("ISOBAR_STAGE", "dev");
+    /// let prefix = environment.prefix()?;
+    /// environment.set_app("shop");
+    /// assert_eq!(prefix.get()?, "shop-dev-");
+    /// # Ok::<(), isobar_abstraction::Error>(())
+    /// ```
+    pub fn prefix(&self) -> Result<Prefix> {
+        Prefix::of(self.var(ISOBAR_PREFIX), self.var(ISOBAR_STAGE), &self.app)
+    }
+
+    /// For hosts: sets the name of the app, for the prefix of a stage. Only the first call has an effect, also on clones of
+    /// this environment.
+    pub fn set_app(&self, name: &str) {
+        let _ = self.app.set(name.to_owned());
     }
 
     /// The configured places of tables, buckets and topics: see [`locations_of`](Self::locations_of).

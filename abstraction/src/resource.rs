@@ -18,24 +18,31 @@ pub enum ResourceKind {
     Bucket,
     /// A topic of messages.
     Topic,
-    /// Another kind by its name, such as `secret`: 3 to 20 of a-z.
+    /// A secret.
+    Secret,
+    /// A configuration.
+    Config,
+    /// Another kind by its name, such as `queue`: 3 to 20 of a-z.
     Other(&'static str),
 }
 
 impl ResourceKind {
-    /// The kinds that every provider opens by its own methods.
+    /// The kinds with a service of their own at every provider, whose variables contain URLs.
     pub const OWN: [Self; 3] = [Self::Table, Self::Bucket, Self::Topic];
 
-    /// Checks the name of another kind. Errors: `Config` if it is not 3 to 20 of a-z, or is `table`, `bucket` or `topic`.
+    /// The kinds of values, whose variables contain a value.
+    pub const VALUES: [Self; 2] = [Self::Secret, Self::Config];
+
+    /// Checks the name of another kind. Errors: `Config` if it is not 3 to 20 of a-z, or is that of one of isobar's kinds.
     pub fn check(self) -> Result<()> {
         let Self::Other(name) = self else { return Ok(()) };
         let fits = (3..=20).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase());
-        if fits && Self::OWN.iter().all(|own| own.name() != name) {
+        if fits && Self::OWN.iter().chain(&Self::VALUES).all(|own| own.name() != name) {
             return Ok(());
         }
         let name = name.escape_debug();
         Err(Error::config(format!(
-            "`{name}` is not a name of another kind of resource: use 3 to 20 of a-z, not table, bucket or topic"
+            "`{name}` is not a name of another kind of resource: use 3 to 20 of a-z, not table, bucket, topic, secret or config"
         )))
     }
 
@@ -45,9 +52,14 @@ impl ResourceKind {
         Error::unsupported("open", provider, &instead)
     }
 
-    /// The beginning of the variables with URLs of resources of this kind, such as `ISOBAR_TABLE_`.
+    /// The beginning of the variables of resources of this kind, such as `ISOBAR_TABLE_`.
     pub fn variable_prefix(self) -> String {
         format!("ISOBAR_{}_", self.name().to_ascii_uppercase())
+    }
+
+    /// The variable of a resource of this kind, such as `ISOBAR_TABLE_MY_LINKS` for the table `my-links`.
+    pub fn variable(self, name: &str) -> String {
+        format!("{}{}", self.variable_prefix(), name.to_ascii_uppercase().replace('-', "_"))
     }
 
     /// The logical name in a variable, from the part after the [prefix](Self::variable_prefix): `my-links` for `MY_LINKS`.
@@ -55,12 +67,14 @@ impl ResourceKind {
         rest.to_ascii_lowercase().replace('_', "-")
     }
 
-    /// The name of the kind: `table`, `bucket`, `topic`, or that of another kind.
+    /// The name of the kind: `table`, `bucket`, `topic`, `secret`, `config`, or that of another kind.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Table => "table",
             Self::Bucket => "bucket",
             Self::Topic => "topic",
+            Self::Secret => "secret",
+            Self::Config => "config",
             Self::Other(name) => name,
         }
     }
@@ -271,11 +285,17 @@ impl ResourceUrl {
     ///
     /// Errors: `Config` with the expected form, and for a parameter that occurs twice.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = || Error::config(format!("`{text}` is not of the form scheme://name?parameter=value"));
+        let url = Self::parse_store(text)?;
+        if url.name.is_empty() { Err(Self::malformed(text)) } else { Ok(url) }
+    }
+
+    /// [`parse`](Self::parse) for the URL of a store, whose name may be empty: `ssm://?region=eu-west-1`.
+    pub fn parse_store(text: &str) -> Result<Self> {
+        let wrong = || Self::malformed(text);
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
         let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
         let name = name.trim_end_matches('/');
-        if scheme.is_empty() || name.is_empty() || name.contains('@') {
+        if scheme.is_empty() || name.contains('@') {
             return Err(wrong());
         }
         let mut parameters = BTreeMap::new();
@@ -289,6 +309,10 @@ impl ResourceUrl {
             }
         }
         Ok(Self { scheme: scheme.to_owned(), name: name.to_owned(), parameters })
+    }
+
+    fn malformed(text: &str) -> Error {
+        Error::config(format!("`{text}` is not of the form scheme://name?parameter=value"))
     }
 
     /// The part before `://`, which selects the provider and the service.

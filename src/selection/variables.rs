@@ -5,7 +5,7 @@ use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, Result};
 
 /// The variables that isobar reads on all providers, without those with URLs of resources.
-pub const SETTINGS: [&str; 10] = [
+pub const SETTINGS: [&str; 12] = [
     "ISOBAR_DATA",
     "ISOBAR_EVENT_AUDIENCE",
     "ISOBAR_EVENT_KEYS",
@@ -14,6 +14,8 @@ pub const SETTINGS: [&str; 10] = [
     "ISOBAR_MANIFEST",
     "ISOBAR_PREFIX",
     "ISOBAR_PROVIDER",
+    "ISOBAR_SECRETS",
+    "ISOBAR_STAGE",
     "ISOBAR_TRIGGER_SECRET",
     "ISOBAR_TRIGGER_SECRET_OLD",
 ];
@@ -39,7 +41,7 @@ pub fn unused_variables(environment: &Environment, kinds: &[ResourceKind], manif
             let unplaced = |near: &&str| !is_set(near);
             let near = nearest(&name, declared.iter().copied().filter(unplaced));
             if let Some(near) = near.filter(|near| distance(&name, near) <= misspelt(near)) {
-                let right = variable_of(kind, near);
+                let right = kind.variable(near);
                 return Err(Error::config(format!(
                     "{prefix}{variable} is for the {kind} `{name}`, which app `{}` does not have; it has the {kind} \
                      `{near}`: rename the variable to {right}. If it belongs to another app, set {right} too: empty \
@@ -60,7 +62,7 @@ pub fn unused_variables(environment: &Environment, kinds: &[ResourceKind], manif
 
 fn unknown_settings(environment: &Environment, kinds: &[ResourceKind], manifest: &Manifest) -> Vec<String> {
     let places = kinds.iter().flat_map(|&kind| {
-        declared(kind, manifest).into_iter().map(move |name| variable_of(kind, name)).collect::<Vec<_>>()
+        declared(kind, manifest).into_iter().map(move |name| kind.variable(name)).collect::<Vec<_>>()
     });
     let known: Vec<String> = SETTINGS.into_iter().map(str::to_owned).chain(places).collect();
     let names = environment.vars_with_prefix("ISOBAR_").filter(|(_, text)| !text.is_empty());
@@ -77,10 +79,6 @@ fn unknown_settings(environment: &Environment, kinds: &[ResourceKind], manifest:
 
 fn declared(kind: ResourceKind, manifest: &Manifest) -> Vec<&str> {
     manifest.of_kind(kind).map(|resource| resource.name.as_str()).collect()
-}
-
-fn variable_of(kind: ResourceKind, name: &str) -> String {
-    format!("{}{}", kind.variable_prefix(), name.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// The number of differences of a similar name: 1 in a short name, or `jobs` would be a misspelt `logs`.

@@ -45,6 +45,7 @@ impl App {
         let topics: Vec<&str> = manifest.topics().map(|topic| topic.name.as_str()).collect();
         let buckets: Vec<&str> = manifest.buckets().map(|bucket| bucket.name.as_str()).collect();
         problems.extend(name_conflicts(&topics, &buckets));
+        problems.extend(two_kinds_of_value(&manifest));
         let schedules = manifest.schedules();
         problems.extend(schedules.filter_map(|schedule| {
             let error = CronSchedule::parse(&schedule.cron).err()?;
@@ -78,7 +79,7 @@ impl App {
             // Another deployment of the app may handle a topic or a bucket of a cloud, but none has the memory of this process.
             let is_unreachable = |other: &&str| *kind == ResourceKind::Table || *other == memory::PROFILE.provider;
             let other = cloud.other_provider_of(*kind, name).filter(is_unreachable)?;
-            let variable = format!("{}{}", kind.variable_prefix(), name.to_ascii_uppercase().replace('-', "_"));
+            let variable = kind.variable(name);
             Some(format!(
                 "a handler of {kind} `{name}` cannot run at `{}`: the {kind} is at `{other}`; remove the handler, or {variable}",
                 cloud.profile().provider
@@ -97,6 +98,15 @@ impl App {
         };
         names.filter_map(problem).collect()
     }
+}
+
+/// Both kinds of values have the same keys in a store.
+fn two_kinds_of_value(manifest: &Manifest) -> impl Iterator<Item = String> + '_ {
+    let is_secret = |name: &str| manifest.of_kind(ResourceKind::Secret).any(|secret| secret.name == name);
+    let names = manifest.of_kind(ResourceKind::Config).map(|config| config.name.as_str());
+    names
+        .filter(move |name| is_secret(name))
+        .map(|name| format!("secret `{name}` and config `{name}` would have one value; rename one of them"))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod blob;
 mod key_value;
 mod profile;
 mod pub_sub;
+mod secret;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ use crate::key_value::KeyValue;
 use crate::profile::Profile;
 use crate::provider::{Hosted, Opener, Provider};
 use crate::pub_sub::PubSub;
-use crate::resource::Location;
+use crate::resource::{Location, ResourceUrl};
+use crate::secret::driver::SecretStore;
 use crate::{Error, Result};
 
 pub use profile::PROFILE;
@@ -34,6 +36,7 @@ pub(crate) use blob::{Signed, SignedObject};
 use key_value::MemoryKeyValue;
 use pub_sub::MemoryPubSub;
 pub(crate) use pub_sub::{Leased, Queues};
+use secret::MemorySecrets;
 
 /// The provider of [`Cloud::memory`](crate::Cloud::memory). Clones share data and clock.
 ///
@@ -50,6 +53,7 @@ struct State {
     queues: Arc<Queues>,
     signed: Arc<Signed>,
     openers: Mutex<Vec<Opener>>,
+    secrets: MemorySecrets,
 }
 
 impl MemoryProvider {
@@ -63,6 +67,21 @@ impl MemoryProvider {
     pub fn with_openers(self, openers: &[Opener]) -> Self {
         self.0.openers.lock().extend_from_slice(openers);
         self
+    }
+
+    /// Sets the value of a secret. An app that has read the secret notices it after 5 minutes.
+    pub fn set_secret(&self, name: &str, value: &str) {
+        self.0.secrets.set(name, value);
+    }
+
+    /// Sets the JSON of a configuration. An app that has read it notices it after 5 minutes.
+    pub fn set_config(&self, name: &str, json: &str) {
+        self.0.secrets.set(name, json);
+    }
+
+    /// Removes the value of a secret or a configuration.
+    pub fn remove_secret(&self, name: &str) {
+        self.0.secrets.remove(name);
     }
 
     pub(crate) fn openers(&self) -> Vec<Opener> {
@@ -124,6 +143,10 @@ impl Provider for MemoryProvider {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         Ok(Arc::new(MemoryPubSub::new(physical_name(at)?, self.0.clock.clone(), Arc::clone(&self.0.queues))))
+    }
+
+    fn secrets(&self, _: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {
+        Ok(Arc::new(self.0.secrets.clone()))
     }
 
     async fn host(&self, _: Hosted) -> Result<()> {

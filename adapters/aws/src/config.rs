@@ -2,7 +2,7 @@
 //!
 //! # Names
 //!
-//! A resource without a configured URL has its logical name after [`ISOBAR_PREFIX`]:
+//! A resource without a configured URL has its logical name after the prefix `ISOBAR_PREFIX` or that of the stage `ISOBAR_STAGE`:
 //!
 //! | resource | name on AWS |
 //! |---|---|
@@ -47,7 +47,7 @@ mod sources;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isobar_abstraction::driver::{Environment, Location, ResourceKind, check_prefix};
+use isobar_abstraction::driver::{Environment, Location, Prefix, ResourceKind};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::{ClientConfig, check_endpoint};
 
@@ -57,9 +57,6 @@ pub(crate) use endpoint::{arn, check_region, signing_name};
 pub(crate) use place::{Placed, fits_queue};
 pub(crate) use shared_files::SharedFiles;
 pub(crate) use sources::{Authorization, Container, Credential, Sources, WebIdentity, fixed_credential};
-
-/// The variable with the prefix of the names of resources without a configured URL.
-pub const ISOBAR_PREFIX: &str = "ISOBAR_PREFIX";
 
 /// The variable with the invoke mode of the Function URL: `RESPONSE_STREAM` or `BUFFERED` (the default).
 pub const ISOBAR_LAMBDA_INVOKE_MODE: &str = "ISOBAR_LAMBDA_INVOKE_MODE";
@@ -72,8 +69,8 @@ pub struct AwsConfig {
     pub region: Option<String>,
     /// The account, for the ARNs of topics: `AWS_ACCOUNT_ID`. On Lambda the function's ARN contains it.
     pub account: Option<String>,
-    /// The prefix of logical names: [`ISOBAR_PREFIX`].
-    pub prefix: String,
+    /// The prefix of logical names.
+    pub prefix: Prefix,
     /// Endpoints instead of AWS's, by the service's name in lower case (`dynamodb`, `s3`, `sns`,
     /// `sqs`, `sts`); the empty name is for all services. `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`.
     pub endpoints: BTreeMap<String, String>,
@@ -110,7 +107,7 @@ impl AwsConfig {
                 region => region,
             },
             account: checked("AWS_ACCOUNT_ID", place::check_account)?,
-            prefix: checked(ISOBAR_PREFIX, check_prefix)?.unwrap_or_default(),
+            prefix: environment.prefix()?,
             endpoints: endpoints(environment)?,
             fips: flag(environment, "AWS_USE_FIPS_ENDPOINT")?,
             dual_stack: flag(environment, "AWS_USE_DUALSTACK_ENDPOINT")?,

@@ -141,7 +141,7 @@ impl Lambda {
                 within(&cx, writes::handle(self, incoming)).await.map(LambdaReply::Json)
             }
             Shape::Schedule => {
-                self.tick(event::schedule(incoming, &self.state.config.prefix, now)?, call).await.map(null)
+                self.tick(event::schedule(incoming, &self.state.config.prefix.get()?, now)?, call).await.map(null)
             }
             Shape::Direct => match Direct::read(&incoming.fields, now)? {
                 Direct::Invoke(invocation) => {

@@ -2,7 +2,7 @@
 //!
 //! # Names
 //!
-//! Without a URL, a resource has its logical name with [`ISOBAR_PREFIX`] before it:
+//! Without a URL, a resource has its logical name with the prefix `ISOBAR_PREFIX` or that of the stage `ISOBAR_STAGE` before it:
 //!
 //! | resource | name on Azure |
 //! |---|---|
@@ -45,7 +45,7 @@ mod tests;
 mod trigger;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::driver::{Environment, check_prefix};
+use isobar_abstraction::driver::{Environment, Prefix};
 use isobar_rest::ClientConfig;
 
 pub(crate) use account::{Access, CosmosAccount, Secret, ServiceBusNamespace, StorageAccount};
@@ -55,15 +55,12 @@ pub(crate) use place::{Placed, check_queue};
 pub(crate) use sources::{Cli, Managed, Sources, Workload};
 pub(crate) use trigger::no_queue;
 
-/// The variable with the prefix of the names of all resources.
-pub const ISOBAR_PREFIX: &str = "ISOBAR_PREFIX";
-
 /// The configuration of the provider.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct AzureConfig {
     /// The prefix of the names of resources that have no URL.
-    pub prefix: String,
+    pub prefix: Prefix,
     /// The configuration of the HTTP client.
     pub client: ClientConfig,
     pub(crate) storage: Option<StorageAccount>,
@@ -78,11 +75,10 @@ pub struct AzureConfig {
 impl AzureConfig {
     /// Reads the environment. Errors: `Config`, naming the variable and what it must be.
     pub fn from_environment(environment: &Environment) -> Result<Self> {
-        let prefix = environment.var(ISOBAR_PREFIX).map(|prefix| check_prefix(ISOBAR_PREFIX, prefix)).transpose()?;
         let mut client = ClientConfig::default().with_proxies(environment);
         client.ca_bundle = environment.var("SSL_CERT_FILE").map(Into::into);
         Ok(Self {
-            prefix: prefix.unwrap_or_default(),
+            prefix: environment.prefix()?,
             client,
             storage: StorageAccount::from_environment(environment)?,
             cosmos: CosmosAccount::from_environment(environment)?,

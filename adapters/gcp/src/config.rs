@@ -2,7 +2,7 @@
 //!
 //! # Names
 //!
-//! A resource without a URL has its logical name, after the prefix [`ISOBAR_PREFIX`]:
+//! A resource without a URL has its logical name, after the prefix `ISOBAR_PREFIX` or that of the stage `ISOBAR_STAGE`:
 //!
 //! | resource | name on Google Cloud |
 //! |---|---|
@@ -44,7 +44,7 @@ mod sources;
 mod tests;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::driver::{Environment, Location, ResourceKind, check_prefix};
+use isobar_abstraction::driver::{Environment, Location, Prefix, ResourceKind};
 use isobar_rest::ClientConfig;
 
 use endpoint::Emulators;
@@ -55,9 +55,6 @@ pub(crate) use run::Signature;
 pub use run::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
 pub(crate) use sources::Sources;
 
-/// The variable with the prefix of the names of all resources.
-pub const ISOBAR_PREFIX: &str = "ISOBAR_PREFIX";
-
 /// The variables that name the project, in order.
 const PROJECT: [&str; 3] = ["GOOGLE_CLOUD_PROJECT", "GCP_PROJECT", "GCLOUD_PROJECT"];
 
@@ -66,7 +63,7 @@ const PROJECT: [&str; 3] = ["GOOGLE_CLOUD_PROJECT", "GCP_PROJECT", "GCLOUD_PROJE
 #[non_exhaustive]
 pub struct GcpConfig {
     /// The prefix of the names of resources without a URL.
-    pub prefix: String,
+    pub prefix: Prefix,
     /// The project of resources whose URL names none; by default that of the credentials.
     pub project: Option<String>,
     /// The database of Firestore; by default `(default)`.
@@ -85,13 +82,12 @@ pub struct GcpConfig {
 impl GcpConfig {
     /// Reads the environment. Errors: `Config`, naming the variable and what it must be.
     pub fn from_environment(environment: &Environment) -> Result<Self> {
-        let prefix = environment.var(ISOBAR_PREFIX).map(|prefix| check_prefix(ISOBAR_PREFIX, prefix)).transpose()?;
         let project = PROJECT.iter().find_map(|name| environment.var(name).map(|value| (*name, value)));
         let database = environment.var("FIRESTORE_DATABASE");
         let mut client = ClientConfig::default().with_proxies(environment);
         client.ca_bundle = environment.var("SSL_CERT_FILE").map(Into::into);
         Ok(Self {
-            prefix: prefix.unwrap_or_default(),
+            prefix: environment.prefix()?,
             project: project.map(|(name, value)| placement::check_project(name, value)).transpose()?,
             database: database.map(|value| placement::check_database("FIRESTORE_DATABASE", value)).transpose()?,
             client,

@@ -114,6 +114,7 @@ pub fn deployment(manifest: &Manifest, config: &GcpConfig, service: &DeployedSer
     let no_project = || Error::config("no project of Google Cloud: set GOOGLE_CLOUD_PROJECT");
     let project = config.project.as_deref().ok_or_else(no_project)?;
     let target = Target { project, service };
+    let prefix = config.prefix.get()?;
     let mut requests = Vec::new();
     for topic in manifest.topics() {
         let at = config.location(ResourceKind::Topic, &topic.name);
@@ -127,13 +128,13 @@ pub fn deployment(manifest: &Manifest, config: &GcpConfig, service: &DeployedSer
         requests.extend(target.subscription(&place, &retry, &path_of(&queue)));
         match &place.source {
             Placement::Storage { bucket, .. } => requests.push(target.notification(bucket, &place)),
-            Placement::Firestore { .. } => requests.push(target.trigger(&queue, &place, &config.prefix)?),
+            Placement::Firestore { .. } => requests.push(target.trigger(&queue, &place, &prefix)?),
             Placement::PubSub { .. } => {}
         }
     }
     for schedule in manifest.schedules() {
         let cron = CronSchedule::parse(&schedule.cron)?.fields(0).join(" ");
-        requests.push(target.job(&schedule.name, &cron, &config.prefix));
+        requests.push(target.job(&schedule.name, &cron, &prefix));
     }
     for table in manifest.tables() {
         requests.extend(fields(config, &config.location(ResourceKind::Table, &table.name), project)?);

@@ -83,7 +83,7 @@ fn a_third_partys_provider_is_selected_like_the_others() {
     assert!(message.ends_with("pubsub, heap"), "{message}");
     let vars = environment(&[("ISOBAR_TABLE_LINKS", "heap://a"), ("ISOBAR_TOPIC_CLICKS", "memory://b")]);
     let host = (HEAP.open)(&vars).unwrap();
-    let routes = selection::routes(&vars, &with_heap, HashMap::from([("heap", Arc::clone(&host))])).unwrap();
+    let routes = selection::routes(&vars, &with_heap, &mut HashMap::from([("heap", Arc::clone(&host))])).unwrap();
     assert_eq!([0, 1].map(|route: usize| Arc::ptr_eq(&routes[route].provider, &host)), [true, false]);
 }
 
@@ -121,8 +121,8 @@ fn a_claim_of_two_providers_is_rejected_and_both_are_named() {
 }
 
 fn routes(vars: &[(&str, &str)], compiled: &[Adapter]) -> Result<Vec<(ResourceKind, String, String)>, String> {
-    let routes =
-        selection::routes(&environment(vars), compiled, HashMap::new()).map_err(|error| error.message().to_owned())?;
+    let routes = selection::routes(&environment(vars), compiled, &mut HashMap::new())
+        .map_err(|error| error.message().to_owned())?;
     let described = |route: &isobar::driver::Route| {
         let at = &route.location;
         (at.kind(), at.name().to_owned(), at.physical_name().to_owned())
@@ -160,20 +160,21 @@ fn a_kind_of_resource_has_its_own_name_and_variables() {
     const fn opener(kind: &'static str) -> Opener {
         Opener::new(ResourceKind::Other(kind), |_| Err(Error::internal("this test opens no resource")))
     }
-    const SECRET: &[Opener] = &[opener("secret")];
+    const CACHE: &[Opener] = &[opener("cache")];
     const WRONG: &[(&[Opener], &str)] = &[
-        (&[opener("table")], "not table, bucket or topic"),
-        (&[opener("Secret")], "3 to 20 of a-z"),
+        (&[opener("table")], "not table, bucket, topic"),
+        (&[opener("secret")], "not table, bucket, topic, secret or config"),
+        (&[opener("Cache")], "3 to 20 of a-z"),
         (&[opener("event")], "ISOBAR_EVENT_AUDIENCE"),
     ];
     for (openers, problem) in WRONG {
         let message = host(&[("HEAP_PORT", "80")], &[HEAP.with_openers(openers)]).unwrap_err();
         assert!(message.contains(problem), "{message}");
     }
-    let heap = HEAP.with_openers(SECRET);
+    let heap = HEAP.with_openers(CACHE);
     assert_eq!(host(&[("HEAP_PORT", "80")], &[heap]).as_deref(), Ok("heap"));
-    let placed = environment(&[("ISOBAR_SECRET_API_KEY", "heap://vault")]);
-    let routes = selection::routes(&placed, &[heap], HashMap::new()).unwrap();
-    assert_eq!((routes[0].location.kind(), routes[0].location.name()), (ResourceKind::Other("secret"), "api-key"));
+    let placed = environment(&[("ISOBAR_CACHE_MY_PAGES", "heap://pages")]);
+    let routes = selection::routes(&placed, &[heap], &mut HashMap::new()).unwrap();
+    assert_eq!((routes[0].location.kind(), routes[0].location.name()), (ResourceKind::Other("cache"), "my-pages"));
     assert_eq!(routes[0].openers.len(), 1);
 }

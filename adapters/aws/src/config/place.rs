@@ -75,7 +75,7 @@ impl AwsConfig {
         let rule = rule(at.kind())?;
         let name = match at.url() {
             Some(url) => name_in_url(url, at.kind(), &rule)?.to_owned(),
-            None => format!("{}{}", self.prefix, at.name()),
+            None => format!("{}{}", self.prefix.get()?, at.name()),
         };
         if !rule.sizes.contains(&name.len()) || !name.bytes().all(rule.fits) {
             let name = name.escape_debug();
@@ -141,6 +141,7 @@ pub(super) fn check_account(from: &str, account: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use isobar_abstraction::ErrorKind;
+    use isobar_abstraction::driver::Prefix;
 
     use super::*;
 
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn name_without_a_url_is_the_prefix_and_the_logical_name() {
-        let config = AwsConfig { prefix: "dev-".to_owned(), ..AwsConfig::default() };
+        let config = AwsConfig { prefix: Prefix::fixed("dev-"), ..AwsConfig::default() };
         let table = config.place(&Location::new(ResourceKind::Table, "links")).unwrap();
         assert_eq!((table.name.as_str(), table.queue.as_str()), ("dev-links", "dev-links--writes"));
         let bucket = config.place(&Location::new(ResourceKind::Bucket, "pages")).unwrap();
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn url_contains_the_name_without_prefix_and_the_location() {
-        let config = AwsConfig { prefix: "dev-".to_owned(), ..AwsConfig::default() };
+        let config = AwsConfig { prefix: Prefix::fixed("dev-"), ..AwsConfig::default() };
         let table = at(ResourceKind::Table, "dynamodb://Links_1.prod?region=eu-west-1&endpoint=http://Localhost:1/");
         let table = config.place(&table).unwrap();
         assert_eq!(table.name, "Links_1.prod");
@@ -200,7 +201,7 @@ mod tests {
             let error = AwsConfig::default().place(&at(kind, url)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");
         }
-        let long = AwsConfig { prefix: "p".repeat(60), ..AwsConfig::default() };
+        let long = AwsConfig { prefix: Prefix::fixed("p".repeat(60)), ..AwsConfig::default() };
         assert!(long.place(&Location::new(Bucket, "links")).is_err());
     }
 }

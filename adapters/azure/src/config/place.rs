@@ -123,7 +123,7 @@ impl AzureConfig {
                 url.check_parameters(rule.parameters)?;
                 url.name().to_owned()
             }
-            None => format!("{}{}", self.prefix, at.name()),
+            None => format!("{}{}", self.prefix.get()?, at.name()),
         };
         rule.check(at, &name)?;
         let placed = self.placed(at, scheme, name)?;

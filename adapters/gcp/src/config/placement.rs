@@ -107,7 +107,7 @@ impl GcpConfig {
                     "a {kind} on Google Cloud is `{expected_scheme}://name`, not `{scheme}://`"
                 )));
             }
-            None => format!("{}{}", self.prefix, at.name()),
+            None => format!("{}{}", self.prefix.get()?, at.name()),
         };
         if !rule.lengths.contains(&name.len()) || !(rule.fits)(&name) {
             let (name, requirement) = (name.escape_debug(), rule.requirement);
