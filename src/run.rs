@@ -34,7 +34,10 @@ pub fn main<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> ExitCode {
 /// }
 /// ```
 pub fn main_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A) -> ExitCode {
-    let environment = config::environment();
+    let environment = match environment(adapters) {
+        Ok(environment) => environment,
+        Err(error) => return fail(&error),
+    };
     let asks_for_help = environment.args().iter().any(|arg| arg == "--help" || arg == "-h");
     // The platforms of isobar's providers log each request themselves. A laptop does not, and another platform may not.
     let logs_requests = |adapter: &Adapter| is_own(adapter.name) && !adapter.marks.is_empty();
@@ -47,12 +50,14 @@ pub fn main_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A
             print(error.message());
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            // There is no other place for the error than stderr.
-            let _ = writeln!(std::io::stderr(), "error: {}", report(&error));
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    // There is no other place for the error than stderr.
+    let _ = writeln!(std::io::stderr(), "error: {}", report(error));
+    ExitCode::FAILURE
 }
 
 /// Runs an app inside an existing tokio runtime, in the environment of the process.
@@ -64,11 +69,17 @@ pub async fn run<A: IntoApp>(app: impl FnOnce(&Cloud) -> A) -> Result<()> {
 
 /// [`run`] with these providers, as in [`main_with`].
 pub async fn run_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A) -> Result<()> {
-    let environment = config::environment();
+    let environment = environment(adapters)?;
     if asks_for_manifest(&environment) {
         return print_manifest(app);
     }
     serve(selection::host(&environment, adapters)?, adapters, &environment, app).await
+}
+
+/// The environment of the process, completed by the host.
+fn environment(adapters: &[Adapter]) -> Result<Environment> {
+    let environment = config::environment();
+    if asks_for_manifest(&environment) { Ok(environment) } else { selection::complete(environment, adapters) }
 }
 
 fn asks_for_manifest(environment: &Environment) -> bool {

@@ -134,6 +134,16 @@ fn missing(why: &str, name: &str, adapters: &[Adapter]) -> Error {
     Error::config(format!("{why}, but this build has: {has}; build it with --features {name}"))
 }
 
+/// The environment with the variables that the host adds, such as those of a file `.env` on a laptop.
+///
+/// Errors: `Config` of the host. An environment without a host does not change.
+pub fn complete(environment: Environment, adapters: &[Adapter]) -> Result<Environment> {
+    match host(&environment, adapters).ok().and_then(|host| host.complete) {
+        Some(complete) => complete(environment),
+        None => Ok(environment),
+    }
+}
+
 /// The provider of the store in `ISOBAR_SECRETS`, and its URL; `None` if it is not set. Errors: `Config`.
 pub fn secret_store(
     environment: &Environment,

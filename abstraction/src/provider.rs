@@ -114,6 +114,8 @@ pub struct Adapter {
     pub single_threaded: bool,
     /// The openers of other kinds of resources than tables, buckets and topics, at most one for each kind.
     pub openers: &'static [Opener],
+    /// Completes the environment if this provider is the host, such as from a file. Errors: `Config`.
+    pub complete: Option<fn(Environment) -> Result<Environment>>,
 }
 
 impl Adapter {
@@ -123,7 +125,7 @@ impl Adapter {
         schemes: &'static [&'static str],
         open: fn(&Environment) -> Result<Arc<dyn Provider>>,
     ) -> Self {
-        Self { name, schemes, marks: &[], open, single_threaded: false, openers: &[] }
+        Self { name, schemes, marks: &[], open, single_threaded: false, openers: &[], complete: None }
     }
 
     /// Sets the environment variables that select the provider.
@@ -136,6 +138,12 @@ impl Adapter {
     #[must_use]
     pub const fn with_openers(self, openers: &'static [Opener]) -> Self {
         Self { openers, ..self }
+    }
+
+    /// Sets the function that completes the environment of the host.
+    #[must_use]
+    pub const fn with_environment(self, complete: fn(Environment) -> Result<Environment>) -> Self {
+        Self { complete: Some(complete), ..self }
     }
 
     /// Sets that the platform delivers one event at a time.
@@ -256,6 +264,13 @@ impl Environment {
     #[must_use]
     pub fn with_var(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.vars.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds a variable, unless it is set.
+    #[must_use]
+    pub fn with_default(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.vars.entry(name.into()).or_insert_with(|| value.into());
         self
     }
 

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use isobar_abstraction::BoxError;
 use isobar_abstraction::driver::Environment;
+use isobar_abstraction::manifest::Manifest;
 use isobar_azure::{AzureConfig, HttpMode, function_app};
 
 fn main() -> ExitCode {
@@ -31,9 +32,11 @@ fn run() -> Result<(), BoxError> {
     let [folder, executable] = arguments.as_slice() else {
         return Err("usage: function_app FOLDER EXECUTABLE, with the app's manifest on standard input".into());
     };
-    let manifest = serde_json::from_reader(std::io::stdin())
+    let manifest: Manifest = serde_json::from_reader(std::io::stdin())
         .map_err(|error| format!("standard input is not a manifest: {error}: run the app with ISOBAR_MANIFEST=1"))?;
-    let config = AzureConfig::from_environment(&Environment::new(std::env::vars(), []))?;
+    let environment = Environment::new(std::env::vars(), []);
+    environment.set_app(&manifest.app);
+    let config = AzureConfig::from_environment(&environment)?;
     for (path, text) in function_app(&manifest, &config, executable, HttpMode::Proxying)?.files() {
         let path = Path::new(folder).join(path);
         let written = fs::create_dir_all(path.parent().unwrap_or(&path)).and_then(|()| fs::write(&path, text));

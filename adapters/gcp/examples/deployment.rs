@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use isobar_abstraction::BoxError;
 use isobar_abstraction::driver::Environment;
+use isobar_abstraction::manifest::Manifest;
 use isobar_gcp::{DeployedService, GcpConfig, deployment, deployment_script};
 
 fn main() -> ExitCode {
@@ -40,10 +41,12 @@ fn run() -> Result<(), BoxError> {
     };
     let service = DeployedService::new(name, url, account, region);
     let service = service.with_database_region(database_region.first().unwrap_or(region));
-    let manifest = serde_json::from_reader(std::io::stdin()).map_err(|error| {
+    let manifest: Manifest = serde_json::from_reader(std::io::stdin()).map_err(|error| {
         format!("standard input is not a manifest: {error}; run the app with ISOBAR_MANIFEST=1 to print one")
     })?;
-    let config = GcpConfig::from_environment(&Environment::new(std::env::vars(), []))?;
+    let environment = Environment::new(std::env::vars(), []);
+    environment.set_app(&manifest.app);
+    let config = GcpConfig::from_environment(&environment)?;
     print!("{}", deployment_script(&deployment(&manifest, &config, &service)?));
     Ok(())
 }

@@ -4,13 +4,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isobar_abstraction::driver::{Environment, Location, ResourceKind};
+use isobar_abstraction::driver::{Environment, ISOBAR_STAGE, Location, ResourceKind};
 use isobar_abstraction::{Error, EventQueue, Result};
 
 use crate::profile::PROFILE;
 
 /// The data folder; `.isobar` in the working folder by default.
 pub const ISOBAR_DATA: &str = "ISOBAR_DATA";
+
+/// The file with further variables, in the working folder.
+const DOT_ENV: &str = ".env";
 
 /// The port to listen on, 3000 by default; `--port` has precedence.
 pub const PORT: &str = "PORT";
@@ -28,8 +31,10 @@ usage: [--host ADDRESS] [--port PORT] [--inspect-port PORT] [--check]
 
 environment:
   ISOBAR_DATA=FOLDER   the data folder, .isobar by default
+  ISOBAR_STAGE=NAME    the stage: its data are in stages/NAME of the data folder
   ISOBAR_MANIFEST=1    print the app's manifest as JSON, and exit
-  RUST_LOG=debug       log more; isobar=debug or isobar::request=off for parts of it";
+  RUST_LOG=debug       log more; isobar=debug or isobar::request=off for parts of it
+  the file .env of the working folder adds variables that are not set";
 
 /// The configuration of the local provider.
 #[derive(Debug, Clone)]
@@ -37,6 +42,8 @@ environment:
 pub struct LocalConfig {
     /// The data folder.
     pub data: PathBuf,
+    /// The JSON file of secrets and configuration.
+    pub secrets: PathBuf,
     /// The address to listen on.
     pub host: IpAddr,
     /// The port to listen on; 0 for any free port.
@@ -56,8 +63,10 @@ pub struct LocalConfig {
 impl LocalConfig {
     /// The defaults with this data folder.
     pub fn new(data: impl Into<PathBuf>) -> Self {
+        let data = data.into();
         Self {
-            data: data.into(),
+            secrets: data.join("secrets.json"),
+            data,
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 3000,
             inspect_port: None,
@@ -71,6 +80,10 @@ impl LocalConfig {
     /// Reads the configuration from variables and arguments. Errors: `Config`, with the usage.
     pub fn from_environment(environment: &Environment) -> Result<Self> {
         let mut config = Self::new(environment.var(ISOBAR_DATA).unwrap_or(".isobar"));
+        environment.prefix()?;
+        if let Some(stage) = environment.var(ISOBAR_STAGE) {
+            config.data = config.data.join("stages").join(stage);
+        }
         if let Some(port) = environment.parse(PORT, PORT_NUMBER)? {
             config.port = port;
         }
@@ -111,6 +124,26 @@ impl LocalConfig {
         let source = placed.map_or(queue.source(), Location::physical_name);
         EventQueue::of(queue.kind(), source).named(queue.name())
     }
+}
+
+/// Adds the variables of the file `.env` of the working folder that are not set.
+///
+/// Errors: `Config` for a malformed line. No error contains a line, because it may be a secret.
+pub(crate) fn with_dot_env(mut environment: Environment) -> Result<Environment> {
+    let lines = match dotenvy::from_path_iter(DOT_ENV) {
+        Ok(lines) => lines,
+        Err(error) if error.not_found() => return Ok(environment),
+        Err(_) => return Err(Error::config(format!("{DOT_ENV} cannot be read; correct its permissions"))),
+    };
+    let mut last = "the beginning".to_owned();
+    for line in lines {
+        let (name, value) = line.map_err(|_| {
+            Error::config(format!("{DOT_ENV} is malformed after {last}; a line is NAME=value or NAME='any text'"))
+        })?;
+        last = format!("the variable {name}");
+        environment = environment.with_default(name, value);
+    }
+    Ok(environment)
 }
 
 /// The name in `redb://name`, `file://name` or `queue://name`. Errors: `Config` for another scheme or a parameter.

@@ -7,6 +7,7 @@
 //! | key-value | redb |
 //! | blob | files, and redb for all but their content |
 //! | pub/sub | a durable queue in redb |
+//! | secrets, configuration | variables, also from `.env`; the file `secrets.json` of the data folder |
 //!
 //! It is for one machine and one process at a time. The same app runs on the services of a cloud when
 //! that is too little.
@@ -21,6 +22,7 @@ mod host;
 mod key_value;
 pub mod profile;
 mod pub_sub;
+mod secret;
 mod state;
 mod store;
 
@@ -28,11 +30,12 @@ use std::io::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar_abstraction::Result;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider};
+use isobar_abstraction::driver::secret::SecretStore;
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider, ResourceUrl};
+use isobar_abstraction::{Error, Result};
 
 pub use config::LocalConfig;
 pub use host::Server;
@@ -42,13 +45,15 @@ use blob::{LocalBlob, Signer};
 use config::physical_name;
 use key_value::LocalKeyValue;
 use pub_sub::{LocalPubSub, Queue};
+use secret::SecretFile;
 use state::State;
 use store::Store;
 
 /// The row of the local provider in the facade's table.
 pub const ADAPTER: Adapter = Adapter::new("local", &["redb", "file", "queue"], |environment| {
     Ok(Arc::new(LocalProvider::new(LocalConfig::from_environment(environment)?)))
-});
+})
+.with_environment(config::with_dot_env);
 
 /// The embedded provider. Cheap to clone; it opens its files at first use.
 #[derive(Debug, Clone)]
@@ -97,6 +102,17 @@ impl Provider for LocalProvider {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         Ok(Arc::new(LocalPubSub::new(physical_name(at)?, self.0.queue.clone())))
+    }
+
+    fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {
+        let Some(url) = url else { return Ok(Arc::new(SecretFile::new(&self.0.config.secrets))) };
+        url.check_parameters(&[])?;
+        match (url.scheme(), url.name()) {
+            ("file", path) if !path.is_empty() => Ok(Arc::new(SecretFile::new(path))),
+            (scheme, _) => Err(Error::config(format!(
+                "a store of values of the local provider is `file://PATH`, the path of a JSON file, not `{scheme}://`"
+            ))),
+        }
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {
