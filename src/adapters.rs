@@ -19,7 +19,7 @@ pub const ADAPTERS: &[Adapter] = &[
 /// Names, schemes and marks of all isobar's providers, compiled or not: an error names the missing feature.
 pub(crate) const KNOWN: [Adapter; 4] = [
     known("local", &["redb", "file", "queue"], &[]),
-    known("aws", &["dynamodb", "s3", "sns"], &["AWS_LAMBDA_RUNTIME_API"]),
+    known("aws", &["dynamodb", "s3", "sns", "ssm", "secretsmanager"], &["AWS_LAMBDA_RUNTIME_API"]),
     known("azure", &["cosmos", "aztable", "az", "servicebus", "azqueue"], &["FUNCTIONS_CUSTOMHANDLER_PORT"]),
     known("gcp", &["firestore", "gs", "pubsub"], &["K_SERVICE"]),
 ];

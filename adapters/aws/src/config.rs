@@ -10,6 +10,7 @@
 //! | bucket `pages` | S3 bucket `pages`; its events arrive in the queue `pages--events`, those named `thumbs` in `pages--events--thumbs` |
 //! | topic `clicks` | SNS topic `clicks`, and `clicks.fifo` for messages with an ordering key; queues and dead letters as below |
 //! | schedule `sweep` | EventBridge schedule or rule `sweep` |
+//! | secret `api-token`, configuration `settings` | parameters `api-token` and `settings` in Parameter Store |
 //!
 //! The messages of topic `clicks` arrive in the SQS queues `clicks` and `clicks.fifo`, subscribed
 //! with raw delivery, those of its subscription `index` in `clicks--index` and `clicks--index.fifo`; dead letters go to
@@ -18,6 +19,7 @@
 //! A URL selects another resource: `dynamodb://links-prod?writes=QUEUE`, `s3://pages-prod?events=QUEUE`,
 //! `sns://clicks-prod?queue=QUEUE&account=123456789012`; the queue of a trigger with the name `index` is `QUEUE--index`, and the
 //! dead letters of a queue `QUEUE` are in `QUEUE--dead`. All three accept `region=` and `endpoint=`.
+//! So do `ISOBAR_SECRETS=ssm://`, which is the default, and `ISOBAR_SECRETS=secretsmanager://`; neither has a name.
 //!
 //! # Variables
 //!
@@ -72,7 +74,7 @@ pub struct AwsConfig {
     /// The prefix of logical names.
     pub prefix: Prefix,
     /// Endpoints instead of AWS's, by the service's name in lower case (`dynamodb`, `s3`, `sns`,
-    /// `sqs`, `sts`); the empty name is for all services. `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`.
+    /// `sqs`, `ssm`, `secrets_manager`, `sts`); the empty name is for all services. `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`.
     pub endpoints: BTreeMap<String, String>,
     /// Use AWS's endpoints with cryptography validated for FIPS 140: `AWS_USE_FIPS_ENDPOINT`.
     pub fips: bool,

@@ -21,14 +21,14 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::driver::{Clock, Location};
-use isobar_abstraction::{Error, ErrorKind, Result};
+use isobar_abstraction::{ErrorKind, Result};
 use isobar_rest::attempt::unique_id;
 use isobar_rest::{Safety, ServiceError, ServiceResult};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::profile::ITEM_BYTES;
-use crate::service::AwsService;
+use crate::service::{AwsService, JsonApi, read_json};
 use batch::{CONCURRENT_REQUESTS, KEYS};
 use condition::{Condition, Guard};
 use stored::{ReadItem, StoredItem, StoredKey};
@@ -73,7 +73,7 @@ impl DynamoKeyValue {
         safety: Safety,
         input: &(impl Serialize + Sync),
     ) -> Result<ServiceResult<Bytes>> {
-        let answer = self.service.json("DynamoDB_20120810", operation, safety, input).await?;
+        let answer = self.service.json(JsonApi::DYNAMODB, operation, safety, input).await?;
         Ok(answer.map_err(|service_error| self.with_table(service_error)))
     }
 
@@ -120,20 +120,12 @@ const OTHER_KEYS: &[&str] = &[
     "key condition not supported",
 ];
 
-/// Reads a response. Errors: `Internal` without its source, since the text of serde quotes the value.
-fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        Error::internal(format!("DynamoDB returned unexpected JSON at line {line} column {column}"))
-    })
-}
-
 #[async_trait]
 impl KeyValue for DynamoKeyValue {
     async fn get(&self, key: &Key) -> Result<Option<Item>> {
         let input = GetItem { table_name: &self.table, key: StoredKey::from(key), consistent_read: true };
         let body = self.call("GetItem", Safety::Read, &input).await??;
-        match read::<GetItemOutput>(&body)?.item {
+        match read_json::<GetItemOutput>("DynamoDB", &body)?.item {
             Some(item) => item.into_item(key.clone(), self.clock.now()),
             None => Ok(None),
         }

@@ -6,6 +6,7 @@
 //! | key-value | DynamoDB, with its streams |
 //! | blob | S3 |
 //! | pub/sub | SNS topics with SQS queues as their subscriptions |
+//! | secrets, configurations | Parameter Store, or Secrets Manager |
 //!
 //! [`config`] lists the resources that must exist and their names.
 
@@ -18,6 +19,7 @@ mod host;
 mod key_value;
 pub mod profile;
 mod pub_sub;
+mod secret;
 mod service;
 mod service_error;
 mod state;
@@ -29,7 +31,8 @@ use isobar_abstraction::Result;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider};
+use isobar_abstraction::driver::secret::SecretStore;
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider, ResourceUrl};
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AwsConfig, LambdaFunction};
@@ -43,7 +46,7 @@ use credentials::Credentials;
 use state::State;
 
 /// The entry of this provider in the facade's table of adapters.
-pub const ADAPTER: Adapter = Adapter::new("aws", &["dynamodb", "s3", "sns"], |environment| {
+pub const ADAPTER: Adapter = Adapter::new("aws", &["dynamodb", "s3", "sns", "ssm", "secretsmanager"], |environment| {
     Ok(Arc::new(AwsProvider::new(AwsConfig::from_environment(environment)?)))
 })
 .with_marks(&["AWS_LAMBDA_RUNTIME_API"])
@@ -100,6 +103,10 @@ impl Provider for AwsProvider {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         pub_sub::open(&self.0, at)
+    }
+
+    fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {
+        secret::open(&self.0, url)
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {

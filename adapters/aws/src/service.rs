@@ -15,13 +15,28 @@ use isobar_rest::object::encode;
 use isobar_rest::{Safety, ServiceError, ServiceResult};
 use object_store::PutPayload;
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::config::{Placed, check_region, signing_name};
 use crate::{State, service_error};
 
 use signed::Signed;
+
+/// A service of the protocol AWS JSON.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JsonApi {
+    /// The name of the service in the header `x-amz-target`.
+    target: &'static str,
+    version: &'static str,
+}
+
+impl JsonApi {
+    pub(crate) const DYNAMODB: Self = Self { target: "DynamoDB_20120810", version: "1.0" };
+    pub(crate) const SECRETS_MANAGER: Self = Self { target: "secretsmanager", version: "1.1" };
+    pub(crate) const SQS: Self = Self { target: "AmazonSQS", version: "1.0" };
+    pub(crate) const SSM: Self = Self { target: "AmazonSSM", version: "1.1" };
+}
 
 /// One AWS service in one region. Made by [`AwsProvider::service`](crate::AwsProvider::service).
 ///
@@ -33,7 +48,7 @@ pub struct AwsService {
     name: &'static str,
     region: String,
     endpoint: String,
-    /// The name of the table or topic, for errors.
+    /// The name of the table, topic or secret, for errors.
     resource: Option<String>,
 }
 
@@ -55,8 +70,22 @@ impl AwsService {
     /// The service in a resource's region and at its endpoint. Errors: `Config` without a region.
     pub(crate) fn at(state: Arc<State>, name: &'static str, placed: &Placed) -> Result<Self> {
         let service = Self::new(state, name, placed.region.as_deref())?;
-        let endpoint = placed.endpoint.clone().unwrap_or(service.endpoint);
-        Ok(Self { endpoint, resource: Some(placed.name.clone()), ..service })
+        Ok(service.with_endpoint(placed.endpoint.clone()).with_resource(&placed.name))
+    }
+
+    /// Replaces the endpoint by that of a URL, if the URL has one.
+    pub(crate) fn with_endpoint(self, endpoint: Option<String>) -> Self {
+        Self { endpoint: endpoint.unwrap_or(self.endpoint), ..self }
+    }
+
+    /// The same service with the name of a resource for errors.
+    pub(crate) fn with_resource(&self, name: &str) -> Self {
+        Self { resource: Some(name.to_owned()), ..self.clone() }
+    }
+
+    /// The first label of the service's host names, which is also its name in permissions.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// The region.
@@ -94,19 +123,19 @@ impl AwsService {
         Ok(self.exchange(operation, safety, Request::from_parts(parts, body)).await??)
     }
 
-    /// Calls an operation of a service of the protocol AWS JSON 1.0 (`DynamoDB_20120810`, `AmazonSQS`).
+    /// Calls an operation of a service of the protocol AWS JSON.
     /// The inner result is the service's: the body or the service error.
     pub(crate) async fn json(
         &self,
-        target: &str,
+        api: JsonApi,
         operation: &'static str,
         safety: Safety,
         input: &(impl Serialize + Sync),
     ) -> Result<ServiceResult<Bytes>> {
         let body = serde_json::to_vec(input)?;
         let request = Request::post(self.url("/")?.as_str())
-            .header(CONTENT_TYPE, "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("{target}.{operation}"))
+            .header(CONTENT_TYPE, format!("application/x-amz-json-{}", api.version))
+            .header("x-amz-target", format!("{}.{operation}", api.target))
             .body(Bytes::from(body));
         self.send(operation, safety, request).await
     }
@@ -164,6 +193,14 @@ impl AwsService {
         let resource = self.resource.as_ref().map(|name| format!("`{name}` of ")).unwrap_or_default();
         format!("{resource}{} in {} ({})", self.name, self.region, self.endpoint)
     }
+}
+
+/// Reads a response. Errors: `Internal` without its source, since the text of serde quotes the value.
+pub(crate) fn read_json<'a, T: Deserialize<'a>>(service: &str, body: &'a Bytes) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Error::internal(format!("{service} returned unexpected JSON at line {line} column {column}"))
+    })
 }
 
 /// A query in its canonical form, so that the same text is signed and sent.

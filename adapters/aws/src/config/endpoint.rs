@@ -69,9 +69,12 @@ impl AwsConfig {
             return format!("s3{fips}{dual_stack}.{region}.{}", partition.suffix);
         }
         // In GovCloud the standard endpoints of these services are validated for FIPS 140; no others exist.
-        let plain_is_fips = partition.name == "aws-us-gov" && ["dynamodb", "sns", "sqs", "sts"].contains(&service);
+        let plain_is_fips =
+            partition.name == "aws-us-gov" && ["dynamodb", "sns", "sqs", "ssm", "sts"].contains(&service);
         let fips = if fips && (dual_stack || !plain_is_fips) { "-fips" } else { "" };
-        let suffix = if dual_stack { partition.dual_stack_suffix } else { partition.suffix };
+        // The standard host of Secrets Manager has IPv4 and IPv6 in these partitions.
+        let plain_is_dual = service == "secretsmanager" && ["aws", "aws-cn", "aws-us-gov"].contains(&partition.name);
+        let suffix = if dual_stack && !plain_is_dual { partition.dual_stack_suffix } else { partition.suffix };
         format!("{service}{fips}.{region}.{suffix}")
     }
 }
@@ -159,6 +162,17 @@ mod tests {
                 "s3-fips.dualstack.eu-west-1.amazonaws.com"
             ]
         );
+        assert_eq!(
+            hosts("secretsmanager", "eu-west-1"),
+            [
+                "secretsmanager.eu-west-1.amazonaws.com",
+                "secretsmanager.eu-west-1.amazonaws.com",
+                "secretsmanager-fips.eu-west-1.amazonaws.com",
+                "secretsmanager-fips.eu-west-1.amazonaws.com"
+            ]
+        );
+        assert_eq!(hosts("secretsmanager", "us-iso-east-1")[1], "secretsmanager.us-iso-east-1.api.aws.ic.gov");
+        assert_eq!(hosts("ssm", "us-gov-west-1")[2], "ssm.us-gov-west-1.amazonaws.com");
         assert_eq!(hosts("sts", "us-isob-east-1")[1], "sts.us-isob-east-1.api.aws.scloud");
         assert_eq!(hosts("dynamodb", "eusc-de-east-1")[0], "dynamodb.eusc-de-east-1.amazonaws.eu");
     }
@@ -177,8 +191,10 @@ mod tests {
         let mut config = AwsConfig { fips: true, ..AwsConfig::default() };
         config.endpoints.insert(String::new(), "http://127.0.0.1:1".to_owned());
         config.endpoints.insert("eventbridge".to_owned(), "http://127.0.0.1:2".to_owned());
+        config.endpoints.insert("secrets_manager".to_owned(), "http://127.0.0.1:3".to_owned());
         assert_eq!(config.endpoint("sns", "eu-west-1"), "http://127.0.0.1:1");
         assert_eq!(config.endpoint("events", "eu-west-1"), "http://127.0.0.1:2");
+        assert_eq!(config.endpoint("secretsmanager", "eu-west-1"), "http://127.0.0.1:3");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use isobar_rest::attempt::{pause, throttled};
 use serde::{Deserialize, Serialize};
 
 use super::stored::{ReadItem, StoredKey};
-use super::{DynamoKeyValue, TRIES, read};
+use super::{DynamoKeyValue, TRIES};
+use crate::service::read_json;
 
 /// The most keys in one request. Source: API reference of `BatchGetItem`.
 pub(super) const KEYS: usize = 100;
@@ -69,7 +70,7 @@ impl DynamoKeyValue {
         let keys = Keys { keys: keys.iter().map(StoredKey::from).collect(), consistent_read: true };
         let input = BatchGetItem { tables: HashMap::from([(self.table.as_str(), keys)]) };
         let body = self.call("BatchGetItem", Safety::Read, &input).await??;
-        let output: BatchGetItemOutput = read(&body)?;
+        let output: BatchGetItemOutput = read_json("DynamoDB", &body)?;
         let now = self.clock.now();
         for mut item in output.responses.into_values().flatten() {
             let key = item.key()?;

@@ -8,9 +8,10 @@ use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::Safety;
 use serde::{Deserialize, Serialize};
 
+use super::DynamoKeyValue;
 use super::key::stored_sort;
 use super::stored::{Attribute, ReadItem, StoredKey};
-use super::{DynamoKeyValue, read};
+use crate::service::read_json;
 
 /// The most items that one request reads. DynamoDB ends a page at 1 MB in any case, and its `Limit` is an `i32`.
 const MOST_ITEMS: usize = 1_000_000;
@@ -147,7 +148,7 @@ impl DynamoKeyValue {
     }
 
     fn look(&self, body: &Bytes) -> Result<LivePage> {
-        let Output { items, last_evaluated_key } = read(body)?;
+        let Output { items, last_evaluated_key } = read_json("DynamoDB", body)?;
         let (count, now) = (items.len(), self.clock.now());
         let item = |mut item: ReadItem| {
             let key = item.key()?;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::wire;
 use super::{CONCURRENT_REQUESTS, FIFO};
 use crate::State;
-use crate::service::AwsService;
+use crate::service::{AwsService, JsonApi};
 
 /// The most messages in one request.
 pub(crate) const BATCH: usize = 10;
@@ -147,7 +147,7 @@ impl SqsQueue {
             message_deduplication_id: self.is_fifo().then_some(delivery_id),
         };
         // A duplicate of a dead letter is better than none.
-        let result = self.service.json("AmazonSQS", "SendMessage", Safety::Idempotent, &request).await?;
+        let result = self.service.json(JsonApi::SQS, "SendMessage", Safety::Idempotent, &request).await?;
         result.map(drop).map_err(|service_error| self.explain(service_error))
     }
 
@@ -167,7 +167,7 @@ impl SqsQueue {
         let entries = bodies.iter().enumerate().map(entry).collect();
         let request = SendMessages { queue_url: self.url(), entries };
         // A duplicate of a message is better than none.
-        let answer = self.service.json("AmazonSQS", "SendMessageBatch", Safety::Idempotent, &request).await?;
+        let answer = self.service.json(JsonApi::SQS, "SendMessageBatch", Safety::Idempotent, &request).await?;
         let answer = answer.map_err(|service_error| self.explain(service_error))?;
         let BatchAnswer { successful, failed } = serde_json::from_slice(&answer).unwrap_or_default();
         if failed.is_empty() && successful.len() == bodies.len() {
@@ -194,7 +194,7 @@ impl SqsQueue {
         }
         let request = ChangeVisibility { queue_url: self.url(), entries };
         let operation = "ChangeMessageVisibilityBatch";
-        let failed = match self.service.json("AmazonSQS", operation, Safety::Idempotent, &request).await {
+        let failed = match self.service.json(JsonApi::SQS, operation, Safety::Idempotent, &request).await {
             Ok(Ok(answer)) => serde_json::from_slice::<BatchAnswer>(&answer).unwrap_or_default().failed,
             Ok(Err(service_error)) => return self.warn(&self.explain(service_error)),
             Err(error) => return self.warn(&error),

@@ -89,6 +89,7 @@ fn of_code(code: &str) -> Option<ErrorClass> {
         | "InternalFailure"
         | "InternalServerError"
         | "InternalService"
+        | "InternalServiceError"
         | "RequestTimeout"
         | "Service"
         | "ServiceUnavailable"
@@ -117,8 +118,8 @@ fn of_code(code: &str) -> Option<ErrorClass> {
         | "RegionDisabled"
         | "UnauthorizedAccess"
         | "UnauthorizedOperation" => ErrorClass::Denied,
-        "NoSuchBucket" | "NoSuchKey" | "NonExistentQueue" | "NotFound" | "QueueDoesNotExist" | "ResourceNotFound"
-        | "TableNotFound" => ErrorClass::Missing,
+        "NoSuchBucket" | "NoSuchKey" | "NonExistentQueue" | "NotFound" | "ParameterNotFound" | "QueueDoesNotExist"
+        | "ResourceNotFound" | "TableNotFound" => ErrorClass::Missing,
         "BucketAlreadyExists"
         | "ConditionalCheckFailed"
         | "ConditionalRequestConflict"
@@ -141,8 +142,9 @@ fn of_code(code: &str) -> Option<ErrorClass> {
         | "Serialization"
         | "Validation"
         | "ValidationError" => ErrorClass::Invalid,
-        "KMSDisabled" | "KMSInvalidState" | "KMSNotFound" | "KMSOptInRequired" | "KmsDisabled"
-        | "KmsInvalidKeyUsage" | "KmsInvalidState" | "KmsNotFound" | "KmsOptInRequired" => ErrorClass::Config,
+        "DecryptionFailure" | "InvalidKeyId" | "KMSDisabled" | "KMSInvalidState" | "KMSNotFound"
+        | "KMSOptInRequired" | "KmsDisabled" | "KmsInvalidKeyUsage" | "KmsInvalidState" | "KmsNotFound"
+        | "KmsOptInRequired" => ErrorClass::Config,
         "NotImplemented" | "UnsupportedOperation" => ErrorClass::Unsupported,
         _ => return None,
     })
@@ -187,6 +189,9 @@ mod tests {
             ("ExpiredTokenException", 400, ErrorClass::Expired),
             ("AWS.SimpleQueueService.NonExistentQueue", 400, ErrorClass::Missing),
             ("ResourceNotFoundException", 400, ErrorClass::Missing),
+            ("ParameterNotFound", 400, ErrorClass::Missing),
+            ("InvalidKeyId", 400, ErrorClass::Config),
+            ("DecryptionFailure", 400, ErrorClass::Config),
             ("AuthorizationErrorException", 403, ErrorClass::Denied),
             ("ValidationException", 400, ErrorClass::Invalid),
             ("Unheard", 400, ErrorClass::Other),

@@ -2,6 +2,8 @@
 //! policies.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
 
+mod secrets;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use isobar::ErrorKind;
 use isobar::aws::{AwsConfig, AwsProvider};
+use isobar::clock::ManualClock;
 use isobar::driver::Environment;
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
@@ -35,14 +38,18 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("our_objects_are_also_those_of_boto3", |both| Box::pin(our_objects_are_also_those_of_boto3(both))),
     ("boto3_receives_our_messages", |both| Box::pin(boto3_receives_our_messages(both))),
     ("our_handlers_receive_messages_of_boto3", |both| Box::pin(our_handlers_receive_messages_of_boto3(both))),
+    ("our_secrets_are_those_of_boto3", |both| Box::pin(secrets::our_secrets_are_those_of_boto3(both))),
+    ("types_of_values_in_aws", |both| Box::pin(secrets::types_of_values_in_aws(both))),
 ];
 
 fn main() -> ExitCode {
     let on = |emulator: Program| TRIALS.iter().map(move |(name, check)| (format!("{}::{name}", emulator.name), *check));
     let rejects: Check<Arc<Both>> = |both| Box::pin(async move { forbidden_requests_are_rejected(&both.python).await });
+    let hangs: Check<Arc<Both>> = |both| Box::pin(secrets::a_store_that_hangs_is_a_timeout(both));
     let deletes: Check<Arc<Both>> = |both| Box::pin(an_account_is_left_empty(both));
     let checks = on(MOTO)
         .chain([("moto::forbidden_requests_are_rejected".to_owned(), rejects)])
+        .chain([("moto::a_store_that_hangs_is_a_timeout".to_owned(), hangs)])
         .chain([("moto::an_account_is_left_empty".to_owned(), deletes)])
         .chain(on(MINISTACK));
     let checks = checks.map(|(name, check)| (name.clone(), (name.starts_with("moto"), check)));
@@ -217,7 +224,7 @@ async fn our_handlers_receive_messages_of_boto3(both: Arc<Both>) -> TrialResult 
 /// The number of requests before moto begins to check credentials.
 const UNCHECKED: &str = "6";
 
-/// The user has permission to read: DynamoDB, S3 and SNS reject other requests, and those with a wrong secret.
+/// The user has permission to read: all services reject other requests, and those with a wrong secret.
 async fn forbidden_requests_are_rejected(python: &Python) -> TrialResult {
     let emulator = Emulator::start(python, MOTO, &[("INITIAL_NO_AUTH_ACTION_COUNT", UNCHECKED)])?;
     let boto = Library::start(python, "boto.py", &json!(emulator.url()), &[])?;
@@ -245,6 +252,16 @@ async fn forbidden_requests_are_rejected(python: &Python) -> TrialResult {
     let forger = cloud(&emulator.url(), &id, "not-the-secret")?;
     for (what, kind) in attempts(&forger).await {
         assert_eq!(kind, Some(ErrorKind::Unauthenticated), "{what}, with a wrong secret");
+    }
+    for (url, permission) in [("ssm://", "ssm:GetParameter"), ("secretsmanager://", "secretsmanager:GetSecretValue")] {
+        let read = async |secret: &str| {
+            let cloud = secrets::cloud(&emulator.url(), &ManualClock::default(), (&id, secret), url)?;
+            Ok::<_, isobar::Error>(cloud.secret("api-token").get().await.unwrap_err())
+        };
+        let denied = read(&secret).await?;
+        assert_eq!(denied.kind(), ErrorKind::PermissionDenied, "{denied}");
+        assert!(["se-api-token", permission].iter().all(|part| denied.message().contains(part)), "{denied}");
+        assert_eq!(read("not-the-secret").await?.kind(), ErrorKind::Unauthenticated);
     }
     Ok(())
 }
