@@ -20,7 +20,11 @@ pub const ADAPTERS: &[Adapter] = &[
 pub(crate) const KNOWN: [Adapter; 4] = [
     known("local", &["redb", "file", "queue"], &[]),
     known("aws", &["dynamodb", "s3", "sns", "ssm", "secretsmanager"], &["AWS_LAMBDA_RUNTIME_API"]),
-    known("azure", &["cosmos", "aztable", "az", "servicebus", "azqueue"], &["FUNCTIONS_CUSTOMHANDLER_PORT"]),
+    known(
+        "azure",
+        &["cosmos", "aztable", "az", "servicebus", "azqueue", "keyvault"],
+        &["FUNCTIONS_CUSTOMHANDLER_PORT"],
+    ),
     known("gcp", &["firestore", "gs", "pubsub"], &["K_SERVICE"]),
 ];
 

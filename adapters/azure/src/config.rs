@@ -15,6 +15,10 @@
 //! `azqueue://clicks?account=NAME`. All of them accept `endpoint=`, which an emulator needs. Resources in
 //! another account than the configured one are accessed by identity.
 //!
+//! Secrets and configuration are secrets with the name `<prefix><name>` in the vault of `ISOBAR_SECRETS=keyvault://VAULT`,
+//! which is accessed by identity; Azure has no default vault. A vault of another cloud is
+//! `keyvault://VAULT?endpoint=https://VAULT.vault.azure.cn`.
+//!
 //! # Variables
 //!
 //! | variable | meaning |

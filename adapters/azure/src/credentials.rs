@@ -28,7 +28,7 @@ use service_bus::Signatures;
 /// The tokens and signatures of the provider. Cheap to clone; clones share one cache.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials {
-    tokens: Arc<[CredentialCache<OfAudience>; 3]>,
+    tokens: Arc<[CredentialCache<OfAudience>; 6]>,
     signatures: Arc<Signatures>,
 }
 
@@ -41,6 +41,12 @@ pub(crate) enum Audience {
     Cosmos,
     /// Service Bus.
     ServiceBus,
+    /// Key Vault of Azure's public cloud.
+    KeyVault,
+    /// Key Vault of Azure China.
+    KeyVaultOfChina,
+    /// Key Vault of Azure US Government.
+    KeyVaultOfGovernment,
 }
 
 impl Audience {
@@ -50,7 +56,20 @@ impl Audience {
             Self::Storage => "https://storage.azure.com",
             Self::Cosmos => "https://cosmos.azure.com",
             Self::ServiceBus => "https://servicebus.azure.net",
+            Self::KeyVault => "https://vault.azure.net",
+            Self::KeyVaultOfChina => "https://vault.azure.cn",
+            Self::KeyVaultOfGovernment => "https://vault.usgovcloudapi.net",
         }
+    }
+
+    /// The audience of a vault, which is the part of its host after its name; of another host, that of the public cloud.
+    ///
+    /// <https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers>
+    pub(crate) fn of_vault(endpoint: &str) -> Self {
+        let parent = endpoint.split_once('.').map(|(_, parent)| format!("https://{parent}"));
+        let sovereign = [Self::KeyVaultOfChina, Self::KeyVaultOfGovernment];
+        let cloud = sovereign.into_iter().find(|audience| parent.as_deref() == Some(audience.resource()));
+        cloud.unwrap_or(Self::KeyVault)
     }
 }
 
@@ -60,7 +79,15 @@ impl Credentials {
         let chain = Arc::new(Chain { config: config.clone(), client });
         let of =
             |audience| CredentialCache::new(OfAudience { chain: Arc::clone(&chain), audience }, Arc::new(SystemClock));
-        let tokens = Arc::new([Audience::Storage, Audience::Cosmos, Audience::ServiceBus].map(of));
+        let audiences = [
+            Audience::Storage,
+            Audience::Cosmos,
+            Audience::ServiceBus,
+            Audience::KeyVault,
+            Audience::KeyVaultOfChina,
+            Audience::KeyVaultOfGovernment,
+        ];
+        let tokens = Arc::new(audiences.map(of));
         Self { tokens, signatures: Arc::default() }
     }
 
@@ -81,11 +108,14 @@ impl Credentials {
     }
 
     fn of(&self, audience: Audience) -> &CredentialCache<OfAudience> {
-        let [storage, cosmos, service_bus] = &*self.tokens;
+        let [storage, cosmos, service_bus, vault, china, government] = &*self.tokens;
         match audience {
             Audience::Storage => storage,
             Audience::Cosmos => cosmos,
             Audience::ServiceBus => service_bus,
+            Audience::KeyVault => vault,
+            Audience::KeyVaultOfChina => china,
+            Audience::KeyVaultOfGovernment => government,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! | key-value | Cosmos DB (`cosmos`), or Table Storage (`aztable`) |
 //! | blob | Blob Storage (`az`) |
 //! | pub/sub | Service Bus topics (`servicebus`), or Storage Queues (`azqueue`) |
+//! | secrets, configuration | Key Vault (`keyvault`) |
 //!
 //! [`config`] describes the resources that must exist, and their names.
 
@@ -18,6 +19,7 @@ mod host;
 mod key_value;
 pub mod profile;
 mod pub_sub;
+mod secret;
 mod service;
 mod state;
 
@@ -28,7 +30,8 @@ use isobar_abstraction::Result;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider};
+use isobar_abstraction::driver::secret::SecretStore;
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider, ResourceUrl};
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AzureConfig, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
@@ -42,7 +45,7 @@ use state::State;
 
 /// The row of this provider in the facade's table.
 pub const ADAPTER: Adapter =
-    Adapter::new("azure", &["cosmos", "aztable", "az", "servicebus", "azqueue"], |environment| {
+    Adapter::new("azure", &["cosmos", "aztable", "az", "servicebus", "azqueue", "keyvault"], |environment| {
         Ok(Arc::new(AzureProvider::new(AzureConfig::from_environment(environment)?)))
     })
     .with_marks(&["FUNCTIONS_CUSTOMHANDLER_PORT"]);
@@ -94,6 +97,10 @@ impl Provider for AzureProvider {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         pub_sub::open(&self.state, at)
+    }
+
+    fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {
+        secret::open(&self.state, url)
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {

@@ -41,6 +41,8 @@ enum Scheme {
     MasterKey,
     /// A signature for the topic or queue.
     ServiceBus,
+    /// No key opens a vault.
+    KeyVault(Audience),
 }
 
 /// An Azure service as the driver of one resource uses it. Cheap to create; it connects to nothing.
@@ -90,6 +92,12 @@ impl AzureService {
     pub(crate) fn service_bus(state: &Arc<State>, namespace: &ServiceBusNamespace, codes: Codes, place: Place) -> Self {
         let ServiceBusNamespace { endpoint, policy, access } = namespace;
         Self::new(state, endpoint, Scheme::ServiceBus, access, policy, codes, place)
+    }
+
+    /// A vault, by identity. `endpoint` must be safe for its token.
+    pub(crate) fn key_vault(state: &Arc<State>, endpoint: &str, codes: Codes, place: Place) -> Self {
+        let scheme = Scheme::KeyVault(Audience::of_vault(endpoint));
+        Self::new(state, endpoint, scheme, &Access::Identity, "", codes, place)
     }
 
     fn new(
@@ -160,6 +168,7 @@ impl AzureService {
             Scheme::SharedKey | Scheme::SharedKeyLite => Audience::Storage,
             Scheme::MasterKey => Audience::Cosmos,
             Scheme::ServiceBus => Audience::ServiceBus,
+            Scheme::KeyVault(audience) => audience,
         }
     }
 }
@@ -193,6 +202,8 @@ impl<'a> OneCall<'a> {
                 *self.resource.lock() = resource;
                 signature.to_string()
             }
+            // `key_vault` has no key.
+            Scheme::KeyVault(_) => String::new(),
         }
     }
 

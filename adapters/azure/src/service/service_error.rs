@@ -28,14 +28,20 @@ impl fmt::Display for Place {
 }
 
 /// Code and message of an error: `{"odata.error": {"code", "message": {"value"}}}` of tables, `{"code", "message"}` of
-/// Cosmos DB, XML of the others; the header `x-ms-error-code` of all storage services takes precedence.
+/// Cosmos DB, `{"error": {"code", "message", "innererror": {"code"}}}` of Key Vault, XML of the others; the header
+/// `x-ms-error-code` of all storage services takes precedence.
 fn code_and_message(answer: &Response<Bytes>) -> (String, String) {
     let (code, message) = match serde_json::from_slice::<Value>(answer.body()) {
         Ok(body) => {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            match &body["odata.error"] {
-                Value::Null => (text(&body["code"]), text(&body["message"])),
-                of_table => (text(&of_table["code"]), text(&of_table["message"]["value"])),
+            match (&body["odata.error"], &body["error"]) {
+                (Value::Null, Value::Null) => (text(&body["code"]), text(&body["message"])),
+                (Value::Null, of_vault) => {
+                    // The inner code is the cause of a `Forbidden`.
+                    let inner = of_vault["innererror"]["code"].as_str().map(str::to_owned);
+                    (inner.unwrap_or_else(|| text(&of_vault["code"])), text(&of_vault["message"]))
+                }
+                (of_table, _) => (text(&of_table["code"]), text(&of_table["message"]["value"])),
             }
         }
         Err(_) => {
