@@ -25,7 +25,7 @@ pub(crate) const KNOWN: [Adapter; 4] = [
         &["cosmos", "aztable", "az", "servicebus", "azqueue", "keyvault"],
         &["FUNCTIONS_CUSTOMHANDLER_PORT"],
     ),
-    known("gcp", &["firestore", "gs", "pubsub"], &["K_SERVICE"]),
+    known("gcp", &["firestore", "gs", "pubsub", "gsm"], &["K_SERVICE"]),
 ];
 
 /// Is this the name of one of isobar's providers, compiled or not?

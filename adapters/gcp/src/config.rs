@@ -14,10 +14,11 @@
 //! | object events `default` of `pages` | Pub/Sub subscription `pages--events`, its dead letters in `pages--events--dead` |
 //! | object events `thumbs` of `pages` | Pub/Sub subscription `pages--events--thumbs`, its dead letters in `pages--events--thumbs--dead` |
 //! | writes of `links` | Pub/Sub subscription `links--writes`, its dead letters in `links--writes--dead` |
+//! | secret or configuration `token` | the latest version of the secret `token` in Secret Manager |
 //!
 //! A URL names another location: `firestore://links-prod?project=P&database=D`, `gs://pages-prod`,
-//! `pubsub://clicks-prod?project=P`. Each accepts `endpoint=`, for an emulator: an endpoint with `http://` receives no
-//! token.
+//! `pubsub://clicks-prod?project=P`; `ISOBAR_SECRETS=gsm://PROJECT` another project for secrets and configuration. Each accepts
+//! `endpoint=`, for an emulator: an endpoint with `http://` receives no token.
 //!
 //! # Variables
 //!
@@ -49,7 +50,7 @@ use isobar_rest::ClientConfig;
 
 use endpoint::Emulators;
 pub(crate) use endpoint::{Access, Endpoint, is_near};
-pub(crate) use placement::Placement;
+pub(crate) use placement::{Placement, SecretsPlacement};
 pub(crate) use queue::QueuePlacement;
 pub(crate) use run::Signature;
 pub use run::{ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};

@@ -6,6 +6,7 @@
 //! | key-value | Firestore |
 //! | blob | Cloud Storage |
 //! | pub/sub | Pub/Sub |
+//! | secrets, configuration | Secret Manager |
 //!
 //! [`config`] describes the resources that must exist, and their names.
 
@@ -18,6 +19,7 @@ mod host;
 mod key_value;
 pub mod profile;
 mod pub_sub;
+mod secret;
 mod service;
 mod state;
 
@@ -28,7 +30,8 @@ use isobar_abstraction::Result;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider};
+use isobar_abstraction::driver::secret::SecretStore;
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider, ResourceUrl};
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{GcpConfig, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
@@ -40,7 +43,7 @@ use credentials::Credentials;
 use state::State;
 
 /// The entry of this provider in the facade's table.
-pub const ADAPTER: Adapter = Adapter::new("gcp", &["firestore", "gs", "pubsub"], |environment| {
+pub const ADAPTER: Adapter = Adapter::new("gcp", &["firestore", "gs", "pubsub", "gsm"], |environment| {
     Ok(Arc::new(GcpProvider::new(GcpConfig::from_environment(environment)?)))
 })
 .with_marks(&["K_SERVICE"]);
@@ -88,6 +91,10 @@ impl Provider for GcpProvider {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         pub_sub::open(&self.0, at)
+    }
+
+    fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {
+        secret::open(&self.0, url)
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The placement of a resource on Google Cloud: its service, project and name.
 
-use isobar_abstraction::driver::{Location, ResourceKind};
+use isobar_abstraction::driver::{Location, ResourceKind, ResourceUrl};
 use isobar_abstraction::{Error, Result};
 
 use super::{Endpoint, GcpConfig};
@@ -15,6 +15,13 @@ pub(crate) enum Placement {
     Storage { endpoint: Endpoint, bucket: String },
     /// A topic of Pub/Sub.
     PubSub { endpoint: Endpoint, project: Option<String>, topic: String },
+}
+
+/// The secrets of a project. A project of `None` means that of the credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SecretsPlacement {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) project: Option<String>,
 }
 
 /// The rules for a kind of resource on Google Cloud.
@@ -114,6 +121,21 @@ impl GcpConfig {
             return Err(Error::config(format!("{at} is `{name}` on Google Cloud; it must be {requirement}")));
         }
         self.placement_of(at, name)
+    }
+
+    /// The placement of secrets: that of a URL `gsm://PROJECT`, or of the app's project. Errors: `Config`.
+    pub(crate) fn secrets(&self, url: Option<&ResourceUrl>) -> Result<SecretsPlacement> {
+        let google = || Endpoint::of_google("https://secretmanager.googleapis.com");
+        let Some(url) = url else { return Ok(SecretsPlacement { endpoint: google(), project: self.project.clone() }) };
+        url.check_parameters(&["endpoint"])?;
+        let named = Some(url.name()).filter(|name| !name.is_empty());
+        let project = named.map(|name| check_project("the project of gsm://", name)).transpose()?;
+        let endpoint =
+            url.parameter("endpoint").map(|url| Endpoint::parse("the endpoint of gsm://", url)).transpose()?;
+        Ok(SecretsPlacement {
+            endpoint: endpoint.unwrap_or_else(google),
+            project: project.or_else(|| self.project.clone()),
+        })
     }
 
     fn placement_of(&self, at: &Location, name: String) -> Result<Placement> {

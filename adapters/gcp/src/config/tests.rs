@@ -39,6 +39,21 @@ fn a_resource_has_its_logical_name_after_the_prefix() {
 }
 
 #[test]
+fn secrets_are_in_the_project_of_the_url_or_of_the_app() {
+    let config = config(&[("GOOGLE_CLOUD_PROJECT", "p-1")]).unwrap();
+    let secrets = |url: &str| config.secrets(Some(&ResourceUrl::parse_store(url)?));
+    let google = Endpoint::of_google("https://secretmanager.googleapis.com");
+    let of = |project: &str| SecretsPlacement { endpoint: google.clone(), project: Some(project.to_owned()) };
+    assert_eq!(config.secrets(None).unwrap(), of("p-1"));
+    assert_eq!((secrets("gsm://").unwrap(), secrets("gsm://p-2").unwrap()), (of("p-1"), of("p-2")));
+    assert_eq!(secrets("gsm://?endpoint=http://127.0.0.1:1").unwrap().endpoint.access, Access::Anonymous);
+    for (bad, named) in [("gsm://P_1", "P_1"), ("gsm://?region=x", "region"), ("gsm://?endpoint=x", "endpoint")] {
+        let error = secrets(bad).unwrap_err();
+        assert!(error.message().contains(named), "{error}");
+    }
+}
+
+#[test]
 fn an_emulator_receives_no_token() {
     let config =
         config(&[("FIRESTORE_EMULATOR_HOST", "127.0.0.1:8081"), ("STORAGE_EMULATOR_HOST", "http://localhost:1/")]);
