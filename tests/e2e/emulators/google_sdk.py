@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from google.api_core.exceptions import GoogleAPIError
 from google.auth import crypt, jwt
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import firestore, pubsub_v1, storage
+from google.cloud import firestore, pubsub_v1, secretmanager, storage
 from google.cloud.storage import _signing
 from google.oauth2 import service_account
 
@@ -188,6 +188,38 @@ def pull(call):
     }
 
 
+def secrets(call):
+    options = {"api_endpoint": call["endpoint"]}
+    credentials = AnonymousCredentials()
+    return secretmanager.SecretManagerServiceClient(
+        credentials=credentials, transport="rest", client_options=options
+    )
+
+
+def secret_path(call):
+    return f"projects/{call['project']}/secrets/{call['name']}"
+
+
+def make_secret(call):
+    secret = {"replication": {"automatic": {}}}
+    secrets(call).create_secret(parent=f"projects/{call['project']}", secret_id=call["name"], secret=secret)
+
+
+def add_version(call):
+    made = secrets(call).add_secret_version(parent=secret_path(call), payload={"data": call["value"]})
+    return {"version": made.name}
+
+
+def access(call):
+    found = secrets(call).access_secret_version(name=f"{secret_path(call)}/versions/latest")
+    return {"value": found.payload.data, "version": found.name}
+
+
+def change_version(call):
+    """Disables, enables or destroys a version."""
+    getattr(secrets(call), f"{call['change']}_secret_version")(name=call["version"])
+
+
 def signer():
     return crypt.RSASigner.from_service_account_info(ACCOUNT)
 
@@ -227,6 +259,11 @@ OPERATIONS = {
     "topic.subscribe": subscribe,
     "topic.publish": publish,
     "topic.pull": pull,
+    "secret.make": make_secret,
+    "secret.add": add_version,
+    "secret.get": access,
+    "secret.change": change_version,
+    "secret.delete": lambda call: secrets(call).delete_secret(name=secret_path(call)),
     "token.make": token,
     "token.keys": keys,
 }

@@ -1,7 +1,7 @@
 //! Azure's services in emulators, and the Functions handler in this process.
 //!
 //! The emulators are Azurite for blobs, queues and tables, and the one of Azure's own driver for Cosmos DB. **Doubles of
-//! isobar** are Service Bus (`service_bus`), Event Grid, which sends the events of a container to queues (`event_grid`), the
+//! isobar** are Service Bus (`service_bus`), Key Vault (`key_vault`), Event Grid, which sends the events of a container to queues (`event_grid`), the
 //! Cosmos DB trigger (`feed`), and what the Functions host does around a handler (`delivery`). Time is the trial's: a queue hides a
 //! message for as long as it can, and shows it when the manual clock has passed its visibility timeout (`queue_proxy`).
 
@@ -14,6 +14,7 @@ mod event_grid;
 mod feed;
 pub mod gaps;
 mod host;
+pub mod key_vault;
 mod queue_proxy;
 pub mod service_bus;
 mod storage;
@@ -42,6 +43,7 @@ use isobar_conformance::BuildApp;
 /// The doubles among these services.
 pub const DOUBLES: &[Double] = &[
     Double { name: "Service Bus", only: &["PS-7", "PS-15", "an_identity_publishes_to_the_double_of_service_bus"] },
+    Double { name: "Key Vault", only: &["secrets_of_python_are_ours", "a_vault_that_rejects_or_hangs_is_an_error"] },
     Double { name: "Event Grid", only: &["BL-14", "BL-24"] },
     Double { name: "the Cosmos DB trigger of Functions, on the emulator's change feed", only: &["KV-26"] },
     Double {

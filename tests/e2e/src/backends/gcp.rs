@@ -2,7 +2,7 @@
 //!
 //! The emulators are Google's own for Firestore and Pub/Sub, and fake-gcs-server for Cloud Storage; `copies` and `signed`
 //! check before it what it does not check. A **double of isobar** pushes the messages (`delivery`), since time is the
-//! trial's. Another one reports the writes of Firestore (`eventarc`).
+//! trial's. Others report the writes of Firestore (`eventarc`) and keep secrets (`secret_manager`).
 
 mod calls;
 mod copies;
@@ -15,6 +15,7 @@ mod notifications;
 mod project;
 mod pub_sub;
 mod push_proxy;
+pub mod secret_manager;
 pub mod signed;
 
 use std::sync::Arc;
@@ -40,6 +41,10 @@ use isobar_conformance::{Absent, BuildApp};
 /// The doubles among these services.
 pub const DOUBLES: &[Double] = &[
     Double { name: "pushes of Pub/Sub, by the trial's clock", only: &["PS-2", "PS-3", "PS-16", "FN-6"] },
+    Double {
+        name: "Secret Manager",
+        only: &["secrets_of_python_are_ours", "a_secret_manager_that_rejects_or_hangs_is_an_error"],
+    },
     Double { name: "Eventarc's trigger of Firestore: it finds writes by reading the table", only: &["KV-26"] },
     Double {
         name: "the condition of a copy in Cloud Storage",

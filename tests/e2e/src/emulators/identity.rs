@@ -23,7 +23,7 @@ use sha2::Sha256;
 use crate::server::{Respond, response_of, start};
 
 /// The tenant in the tokens.
-const TENANT: &str = "ab1f708d-50f6-404c-a006-d71b2ac7a606";
+pub(crate) const TENANT: &str = "ab1f708d-50f6-404c-a006-d71b2ac7a606";
 
 /// The object id in the tokens.
 const OBJECT_ID: &str = "3a1c2f50-1f0e-4a57-9f9b-5c3d2a8f7b10";
@@ -124,8 +124,33 @@ fn mac(signed: &str, key: &[u8]) -> Option<Hmac<Sha256>> {
     Some(mac)
 }
 
+/// Checks a token of the double for a service, as the service does: signature, audience, time and issuer. Errors: the
+/// reason of the rejection.
+///
+/// Source: <https://learn.microsoft.com/rest/api/servicebus/get-azure-active-directory-token>.
+pub(crate) fn check(token: &str, service: &str) -> std::result::Result<(), String> {
+    let claims = token.split('.').nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+    let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+    let claims = claims.ok_or("MalformedToken: it is not a JWT")?;
+    if !is_signed(token) {
+        return Err("InvalidSignature: The token has an invalid signature.".to_owned());
+    }
+    if claims["aud"].as_str().unwrap_or_default().trim_end_matches('/') != service {
+        return Err(format!("InvalidAudience: the token is not for {service}"));
+    }
+    let now = to_millis(SystemTime::now()) / 1_000;
+    let (start, end) = (claims["nbf"].as_u64(), claims["exp"].as_u64());
+    if start.is_none_or(|start| start > now) || end.is_none_or(|end| end <= now) {
+        return Err("ExpiredToken: The token is expired.".to_owned());
+    }
+    if !claims["iss"].as_str().unwrap_or_default().starts_with("https://sts.windows.net/") {
+        return Err("InvalidIssuer: The token has an invalid issuer.".to_owned());
+    }
+    Ok(())
+}
+
 /// Is the third part of a token the signature of the others, by the issuer's key?
-pub(crate) fn is_signed(token: &str) -> bool {
+fn is_signed(token: &str) -> bool {
     let Some((signed, signature)) = token.rsplit_once('.') else { return false };
     let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
     mac(signed, SIGNING_KEY).is_some_and(|mac| mac.verify_slice(&signature).is_ok())

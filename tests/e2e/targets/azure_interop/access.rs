@@ -22,7 +22,7 @@ use super::{Both, settings};
 /// A key of the right form that belongs to no account.
 const WRONG: &str = "d3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmcgd3Jvbmc=";
 
-fn provider(vars: &[(&str, &str)]) -> isobar::Result<AzureProvider> {
+pub(super) fn provider(vars: &[(&str, &str)]) -> isobar::Result<AzureProvider> {
     let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
     Ok(AzureProvider::new(AzureConfig::from_environment(&environment)?))
 }

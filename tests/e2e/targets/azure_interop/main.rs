@@ -5,6 +5,7 @@
 mod access;
 mod certificates;
 mod messages;
+mod secrets;
 mod stored;
 
 use std::process::ExitCode;
@@ -54,6 +55,8 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("an_identity_publishes_to_the_double_of_service_bus", |both| {
         Box::pin(access::an_identity_publishes_to_service_bus(both))
     }),
+    ("secrets_of_python_are_ours", |both| Box::pin(secrets::secrets_of_python_are_ours(both))),
+    ("a_vault_that_rejects_or_hangs_is_an_error", |both| Box::pin(secrets::a_vault_that_rejects_or_hangs(both))),
     ("an_account_is_left_empty", |both| Box::pin(an_account_is_left_empty(both))),
     ("throttled_requests_are_retried", |both| Box::pin(access::throttled_requests_are_retried(both))),
 ];

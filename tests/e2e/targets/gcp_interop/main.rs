@@ -4,6 +4,7 @@
 mod access;
 mod messages;
 mod objects;
+mod secrets;
 mod stored;
 
 use std::process::ExitCode;
@@ -38,6 +39,10 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("python_receives_our_messages", |both| Box::pin(messages::python_receives_ours(both))),
     ("our_handlers_receive_messages_of_python", |both| Box::pin(messages::ours_receive_pythons(both))),
     ("python_reads_our_dead_letters", |both| Box::pin(messages::python_reads_our_dead(both))),
+    ("secrets_of_python_are_ours", |both| Box::pin(secrets::secrets_of_python_are_ours(both))),
+    ("a_secret_manager_that_rejects_or_hangs_is_an_error", |both| {
+        Box::pin(secrets::a_secret_manager_that_rejects_or_hangs(both))
+    }),
     ("an_account_is_left_empty", |both| Box::pin(an_account_is_left_empty(both))),
     ("a_token_of_googles_library_opens_triggers", |both| Box::pin(access::a_token_opens_triggers(both))),
 ];

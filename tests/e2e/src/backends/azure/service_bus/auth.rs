@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::Value;
 use sha2::Sha256;
 
 use super::{LISTENER, POLICY, Shared};
@@ -19,7 +18,7 @@ pub(super) type Reason = String;
 pub(super) fn check(shared: &Shared, header: Option<&str>, path: &str) -> Result<(), Reason> {
     let header = header.ok_or("MissingToken: the request has no Authorization")?;
     if let Some(token) = header.strip_prefix("Bearer ") {
-        return bearer(token);
+        return identity::check(token, "https://servicebus.azure.net");
     }
     match header.strip_prefix("SharedAccessSignature ") {
         Some(token) => signature(shared, token, path),
@@ -74,29 +73,4 @@ fn decoded(text: &str) -> String {
     let text = format!("x={text}");
     let mut pairs = url::form_urlencoded::parse(text.as_bytes());
     pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
-}
-
-/// Checks a token of an identity: its claims, and the signature of isobar's double of the issuer.
-///
-/// Source: <https://learn.microsoft.com/rest/api/servicebus/get-azure-active-directory-token>.
-fn bearer(token: &str) -> Result<(), Reason> {
-    let claims = token.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
-    let claims = claims.ok_or("MalformedToken: it is not a JWT")?;
-    if !identity::is_signed(token) {
-        return Err("InvalidSignature: The token has an invalid signature.".to_owned());
-    }
-    let audience = claims["aud"].as_str().unwrap_or_default().trim_end_matches('/');
-    if audience != "https://servicebus.azure.net" {
-        return Err("InvalidAudience: the token is not for Service Bus".to_owned());
-    }
-    let (start, end) = (claims["nbf"].as_u64(), claims["exp"].as_u64());
-    if start.is_none_or(|start| start > now()) || end.is_none_or(|end| end <= now()) {
-        return Err("ExpiredToken: The token is expired.".to_owned());
-    }
-    let issuer = claims["iss"].as_str().unwrap_or_default();
-    if !issuer.starts_with("https://sts.windows.net/") {
-        return Err("InvalidIssuer: The token has an invalid issuer.".to_owned());
-    }
-    Ok(())
 }
