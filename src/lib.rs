@@ -83,7 +83,7 @@ pub use isobar_abstraction::{
     App, Body, BoxError, Cloud, Config, Context, Delivered, Error, ErrorKind, Event, EventQueue, IntoApp, IntoOutcome,
     Invocation, Limits, Next, ObjectChange, ObjectEvent, ObjectEvents, Origin, OriginalUri, Outcome, Problem, Reply,
     Result, Schedule, Secret, SecretValue, Stateful, TableWrites, TestClient, TestRequest, TestResponse, Tick,
-    TraceParent, WriteEvent, blob, clock, driver, every, key_value, manifest, memory, object_store, pub_sub,
+    TraceParent, WriteEvent, blob, clock, driver, every, key_value, manifest, memory, object_store, once, pub_sub,
 };
 #[cfg(feature = "aws")]
 pub use isobar_aws as aws;
@@ -107,6 +107,7 @@ pub mod prelude {
 
     pub use crate::blob::Bucket;
     pub use crate::key_value::{Key, PutMode, Table, Version};
+    pub use crate::once::{Once, OnceResult};
     pub use crate::pub_sub::{Message, Outgoing, Topic};
     pub use crate::{
         App, Body, Cloud, Config, Context, Error, ErrorKind, IntoOutcome, Json, ObjectChange, ObjectEvent, Outcome,

@@ -188,6 +188,10 @@ impl Grant {
         self.declared.access()
     }
 
+    pub(crate) fn report(&self, problem: String) {
+        self.registry.check_at_start(move |_| Some(problem));
+    }
+
     pub(crate) fn declare_option(&self, name: &str, value: &Value) {
         let Declared { kind, name: resource, .. } = &*self.declared;
         self.registry.declare_option(*kind, resource, name, value);

@@ -14,6 +14,7 @@ use crate::handle::{Resource, ResourceInner};
 use crate::key_value::Table;
 use crate::manifest::{DeclaredResource, Manifest};
 use crate::memory::MemoryProvider;
+use crate::once::Once;
 use crate::profile::{Limits, Profile};
 use crate::provider::{AnyDriver, Environment, OpenRequest, Opener, Provider};
 use crate::pub_sub::Topic;
@@ -213,6 +214,23 @@ impl Cloud {
     /// ```
     pub fn table<T>(&self, name: &str) -> Table<T> {
         Table::new(self.open(ResourceKind::Table, name, |provider, at| provider.key_value(at)))
+    }
+
+    /// Opens the table of a [`Once`]: work that runs once for each key.
+    ///
+    /// In the declaration of the app it is a table that is read and written.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use isobar_abstraction::{Cloud, Context};
+    /// let cloud = Cloud::memory();
+    /// let cx = Context::new("memory", cloud.clock());
+    /// let mails = cloud.once("mails");
+    /// mails.run(&cx, "order-7", async |_attempt| Ok(())).await?.into_value()?;
+    /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
+    /// ```
+    pub fn once(&self, name: &str) -> Once {
+        Once::new(self.open(ResourceKind::Table, name, |provider, at| provider.key_value(at)))
     }
 
     /// Opens a bucket of objects.

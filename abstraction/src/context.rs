@@ -55,7 +55,7 @@ impl Context {
     ///
     /// A host must set a deadline where its platform has one, and pass its provider's clock.
     pub fn new(provider: &'static str, clock: Arc<dyn Clock>) -> Self {
-        Self::with_id(provider, clock, hex(random()))
+        Self::with_id(provider, clock, random_id())
     }
 
     /// For hosts: [`new`](Self::new) with the platform's id of the invocation.
@@ -258,6 +258,11 @@ fn random<const N: usize>() -> [u8; N] {
         fastrand::fill(&mut bytes);
     }
     bytes
+}
+
+/// 32 random hexadecimal digits.
+pub(crate) fn random_id() -> Arc<str> {
+    hex(random())
 }
 
 fn hex(bytes: [u8; 16]) -> Arc<str> {

@@ -118,6 +118,11 @@ impl<D: ?Sized> Resource<D> {
         self
     }
 
+    /// Reports a problem of the declaration, which the start of the app returns.
+    pub(crate) fn report(&self, problem: &str) {
+        self.1.report(format!("{}: {problem}", self.description));
+    }
+
     /// The driver, if the handle has the access `needs`.
     ///
     /// Errors: those of opening it; `PermissionDenied` of the [`Origin::Request`](crate::Origin) if the access is missing.

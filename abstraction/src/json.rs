@@ -16,9 +16,13 @@ pub(crate) fn encode<T: Serialize + 'static>(value: &T) -> Result<Bytes> {
     if let Some(bytes) = (value as &dyn Any).downcast_ref::<Bytes>() {
         return Ok(bytes.clone());
     }
+    to_text(value).map(Bytes::from)
+}
+
+/// Encodes a value of any type as JSON. Errors: those of [`encode`].
+pub(crate) fn to_text<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     holdable::check(value).map_err(Error::invalid_input)?;
-    let json = serde_json::to_vec(value);
-    json.map(Bytes::from)
+    serde_json::to_string(value)
         .map_err(|source| Error::invalid_input("the value cannot be written as JSON").with_source(source))
 }
 

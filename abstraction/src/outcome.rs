@@ -89,7 +89,8 @@ impl Outcome {
     }
 }
 
-/// A type that a handler may return: `()`, [`Outcome`], and a `Result` of either with any error.
+/// A type that a handler may return: `()`, [`Outcome`], [`OnceResult`](crate::once::OnceResult), and a `Result` of one of
+/// them with any error.
 ///
 /// The reason of an `Err` is the error with its sources, in one line.
 ///

@@ -193,6 +193,9 @@ impl IntoResponse for Problem {
             let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
+        if self.found().is_some_and(Error::outcome_unknown) {
+            failure::mark_outcome_unknown(&mut response);
+        }
         failure::keep(self, &mut response);
         response
     }

@@ -39,7 +39,6 @@ use trigger::Trigger;
 pub use handler::note_panic;
 pub use into_app::IntoApp;
 pub use layer::Next;
-pub use mount::OriginalUri;
 pub use state::Stateful;
 
 /// The handlers of an app: an HTTP service, and handlers of messages, object events, writes, schedules and direct calls. A

@@ -1,10 +1,7 @@
 //! Modules: apps inside an app.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum_core::extract::FromRequestParts;
-use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, Uri};
 
@@ -12,6 +9,7 @@ use super::App;
 use super::handler::Handler;
 use super::layer::layered;
 use super::trigger::{Trigger, below};
+use crate::original_uri::OriginalUri;
 use crate::{Body, Event};
 
 impl App {
@@ -125,22 +123,6 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(target.ok()?);
     Uri::from_parts(parts).ok()
-}
-
-/// The URI of a request as the app received it: in a [mounted](App::mount) module, with all prefixes.
-///
-/// As an extractor it never fails. It restores the prefixes of `mount`; for those of axum's `nest`, use axum's own
-/// `OriginalUri`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginalUri(pub Uri);
-
-impl<S: Send + Sync> FromRequestParts<S> for OriginalUri {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let whole = parts.extensions.get::<Self>().cloned();
-        Ok(whole.unwrap_or_else(|| Self(parts.uri.clone())))
-    }
 }
 
 #[cfg(test)]

@@ -53,6 +53,12 @@ pub fn function(harness: impl Harness) -> ExitCode {
     Suite::new(trials::function::all()).run(harness)
 }
 
+/// Runs the trials of work that runs once, as the `main` of a test target with `harness = false`. They need key-value only,
+/// and those of messages and HTTP a host.
+pub fn once(harness: impl Harness) -> ExitCode {
+    Suite::new(trials::once::all()).run(harness)
+}
+
 /// Runs all trials, as the `main` of a test target with `harness = false`.
 pub fn all(harness: impl Harness) -> ExitCode {
     Suite::new(trials::all()).run(harness)

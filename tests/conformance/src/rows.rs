@@ -124,6 +124,28 @@ pub const ROWS: &[Row] = &[
     row("FN-13", "Each handler of an app with a state is given a clone of it"),
     row("FN-14", "Layers run once around each delivery on every trigger, the first added outermost"),
     row("FN-15", "A module brings its routes below its prefix, its triggers and its layers"),
+    row("ON-1", "Of all callers with one key, one runs the work, and all get its result"),
+    row("ON-2", "A result is known for its time to live, and an error frees the key"),
+    row(
+        "ON-3",
+        "A try that ends at any point has no lost effect: its key runs the work again or is refused, as the app chose",
+    ),
+    row("ON-4", "A try has a lease by the time that is left to it, at least a minute if that is unknown, on any clock"),
+    row("ON-5", "A key with another input is `InvalidInput`, on every path"),
+    row(
+        "ON-6",
+        "A result that cannot be stored is returned once, and later is `TooLarge`; a write whose response is lost is \
+         recognized",
+    ),
+    row("ON-7", "A message whose work runs once has one effect, and waits for a try that is in progress"),
+    row(
+        "ON-8",
+        "A request that is repeated with its `Idempotency-Key` is answered with the first answer, to the same client only",
+    ),
+    row(
+        "ON-9",
+        "A request without a key or with a wrong one is 400, another request with the same key 422, one in progress 409",
+    ),
 ];
 
 /// The row with this id.

@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use crate::target::{run_and_close, run_trial};
 use crate::{Absent, Harness, Lacks, Trial, rows, trials};
 
-/// Trials to run on a harness. [`key_value`](crate::key_value), [`blob`](crate::blob), [`pub_sub`](crate::pub_sub) and
-/// [`function`](crate::function) run those of one trait, [`all`](crate::all) those of all traits.
+/// Trials to run on a harness. [`key_value`](crate::key_value), [`blob`](crate::blob), [`pub_sub`](crate::pub_sub),
+/// [`function`](crate::function) and [`once`](crate::once) run those of one trait, [`all`](crate::all) those of all traits.
 #[derive(Debug, Clone)]
 pub struct Suite {
     trials: Vec<Trial>,

@@ -6,6 +6,7 @@
 pub mod blob;
 pub mod function;
 pub mod key_value;
+pub mod once;
 pub mod pub_sub;
 
 use isobar::key_value::Version;
@@ -15,7 +16,7 @@ use crate::{Lacks, Provided, Trial, World};
 
 /// All trials.
 pub fn all() -> Vec<Trial> {
-    [key_value::all(), blob::all(), pub_sub::all(), function::all()].concat()
+    [key_value::all(), blob::all(), pub_sub::all(), function::all(), once::all()].concat()
 }
 
 /// An error and its sources in one line.
