@@ -308,14 +308,13 @@ impl Cloud {
             None => (&self.0.provider, None),
         };
         let variable = kind.variable(name);
-        let (fixed, prefix) = (self.0.environment.var(&variable).map(str::to_owned), self.0.environment.prefix());
+        let fixed = self.0.environment.var(&variable).map(str::to_owned);
         let resource = self.open_at(provider, Location::new(kind, name), move |provider, at| {
-            let prefix = || prefix.clone()?.get();
             Ok(Arc::new(match &fixed {
                 Some(value) => Source::of_variable(variable.clone(), value),
                 None => {
-                    let store = provider.secrets(url.as_ref())?;
-                    Source::in_store(variable.clone(), store, format!("{}{}", prefix()?, at.name()))
+                    let (store, prefix) = (provider.secrets(url.as_ref())?, provider.prefix().get()?);
+                    Source::in_store(variable.clone(), store, format!("{prefix}{}", at.name()))
                 }
             }))
         });

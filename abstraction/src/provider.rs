@@ -52,6 +52,11 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Opens a topic. Errors: `Config`, `Unsupported`.
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>>;
 
+    /// The prefix of the names of resources without a URL, and of the keys in a store of secrets.
+    fn prefix(&self) -> Prefix {
+        Prefix::default()
+    }
+
     /// Opens a store of secrets and configuration: that of the URL in `ISOBAR_SECRETS`, whose scheme is one of this provider's,
     /// or without a URL the provider's own.
     ///

@@ -36,7 +36,7 @@ use crate::{Error, Result};
 /// provider.set_config("settings", r#"{"api": "https://api.example.org", "retries": "many"}"#);
 /// let settings = Cloud::new(Arc::new(provider)).config::<Settings>("settings");
 /// let error = settings.get().await.unwrap_err();
-/// assert_eq!(error.message(), "the field `retries` does not fit: expected u32, at line 1 column 53");
+/// assert_eq!(error.message(), "the field `retries` does not fit: expected u32, at line 1 column 52");
 /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
 /// ```
 pub struct Config<T>(Stored<Arc<T>>);

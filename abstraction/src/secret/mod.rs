@@ -41,11 +41,13 @@ pub(crate) use source::Source;
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// use isobar_abstraction::memory::MemoryProvider;
-/// use isobar_abstraction::{App, Cloud, TestClient};
+/// use isobar_abstraction::{App, Cloud, Error, TestClient};
 ///
 /// fn app(cloud: &Cloud) -> App {
-///     let token = cloud.secret("api-token");
-///     App::new("caller").on_invoke("length", async move |(), _cx| Ok(token.get().await?.reveal().len())).build()
+///     App::new("caller")
+///         .with_state(cloud.secret("api-token"))
+///         .on_invoke("length", async |token, (): (), _cx| Ok::<_, Error>(token.get().await?.reveal().len()))
+///         .build()
 /// }
 ///
 /// let missing = TestClient::new(app).unwrap_err();
@@ -54,7 +56,7 @@ pub(crate) use source::Source;
 /// let provider = MemoryProvider::default();
 /// provider.set_secret("api-token", "s3cret");
 /// let client = TestClient::on(provider, app)?;
-/// assert_eq!(client.invoke::<_, usize>("length", &()).await?, 6);
+/// assert_eq!(client.invoke::<usize>("length", &()).await?, 6);
 /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]

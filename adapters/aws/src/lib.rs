@@ -32,7 +32,7 @@ use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
 use isobar_abstraction::driver::secret::SecretStore;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider, ResourceUrl};
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AwsConfig, LambdaFunction};
@@ -103,6 +103,10 @@ impl Provider for AwsProvider {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         pub_sub::open(&self.0, at)
+    }
+
+    fn prefix(&self) -> Prefix {
+        self.0.config.prefix.clone()
     }
 
     fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {

@@ -49,6 +49,8 @@ pub static PROFILE: Profile = {
     profile.limits.ordering_key_bytes = 128;
     profile.limits.object_key_bytes = 1_024;
     profile.limits.metadata_bytes = 2_048;
+    // Secrets Manager; Parameter Store has 4,096, or 8,192 in its advanced tier.
+    profile.limits.secret_bytes = 65_536;
     // API Gateway limits the size of a head but not the number of headers.
     profile.limits.request_headers = 1_000;
     profile.limits.request_head_bytes = 10_240;

@@ -36,6 +36,8 @@ pub static PROFILE: Profile = {
     profile.limits.ordering_key_bytes = 128;
     profile.limits.object_key_bytes = 1_024;
     profile.limits.metadata_bytes = 8_192;
+    // <https://learn.microsoft.com/azure/key-vault/secrets/about-secrets>
+    profile.limits.secret_bytes = 25_600;
     // Kestrel, in the Functions host, reads at most 100 headers, of 32,768 bytes in total.
     profile.limits.request_headers = 100;
     profile.limits.request_head_bytes = 32_768;

@@ -31,7 +31,7 @@ use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
 use isobar_abstraction::driver::secret::SecretStore;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider, ResourceUrl};
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{GcpConfig, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
@@ -91,6 +91,10 @@ impl Provider for GcpProvider {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         pub_sub::open(&self.0, at)
+    }
+
+    fn prefix(&self) -> Prefix {
+        self.0.config.prefix.clone()
     }
 
     fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {

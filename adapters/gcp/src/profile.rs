@@ -34,6 +34,8 @@ pub static PROFILE: Profile = {
     profile.limits.ordering_key_bytes = 1_024;
     profile.limits.object_key_bytes = 1_024;
     profile.limits.metadata_bytes = 8_192;
+    // <https://cloud.google.com/secret-manager/quotas>
+    profile.limits.secret_bytes = 65_536;
     // An unwrapped push has the attributes of its message and about 20 headers of Pub/Sub and Cloud Run.
     profile.limits.request_headers = 160;
     profile.limits.request_head_bytes = 256_000;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isobar_abstraction::driver::{Environment, ISOBAR_STAGE, Location, ResourceKind};
+use isobar_abstraction::driver::{Environment, ISOBAR_STAGE, Location, Prefix, ResourceKind};
 use isobar_abstraction::{Error, EventQueue, Result};
 
 use crate::profile::PROFILE;
@@ -44,6 +44,8 @@ pub struct LocalConfig {
     pub data: PathBuf,
     /// The JSON file of secrets and configuration.
     pub secrets: PathBuf,
+    /// The prefix of the keys in that file.
+    pub prefix: Prefix,
     /// The address to listen on.
     pub host: IpAddr,
     /// The port to listen on; 0 for any free port.
@@ -67,6 +69,7 @@ impl LocalConfig {
         Self {
             secrets: data.join("secrets.json"),
             data,
+            prefix: Prefix::default(),
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 3000,
             inspect_port: None,
@@ -80,7 +83,7 @@ impl LocalConfig {
     /// Reads the configuration from variables and arguments. Errors: `Config`, with the usage.
     pub fn from_environment(environment: &Environment) -> Result<Self> {
         let mut config = Self::new(environment.var(ISOBAR_DATA).unwrap_or(".isobar"));
-        environment.prefix()?;
+        config.prefix = environment.prefix()?;
         if let Some(stage) = environment.var(ISOBAR_STAGE) {
             config.data = config.data.join("stages").join(stage);
         }

@@ -34,7 +34,7 @@ use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
 use isobar_abstraction::driver::secret::SecretStore;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Profile, Provider, ResourceUrl};
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
 use isobar_abstraction::{Error, Result};
 
 pub use config::LocalConfig;
@@ -102,6 +102,10 @@ impl Provider for LocalProvider {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         Ok(Arc::new(LocalPubSub::new(physical_name(at)?, self.0.queue.clone())))
+    }
+
+    fn prefix(&self) -> Prefix {
+        self.0.config.prefix.clone()
     }
 
     fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {

@@ -13,6 +13,8 @@ pub enum Lacks {
     Clock,
     /// [`World::start`](crate::World::start).
     Host,
+    /// [`World::set_secret`](crate::World::set_secret).
+    Secrets,
     /// [`World::fetch`](crate::World::fetch).
     Fetch,
     /// [`World::reopen`](crate::World::reopen).
@@ -47,6 +49,7 @@ impl fmt::Display for Lacks {
         f.write_str(match self {
             Self::Clock => "the harness lacks a clock that trials can move",
             Self::Host => "the harness lacks a host for apps",
+            Self::Secrets => "the harness lacks a store of secrets that trials can change",
             Self::Fetch => "the harness lacks a client for signed URLs",
             Self::Reopen => "the harness lacks a way to end its process and open the data again",
             Self::Http => "the harness's host lacks HTTP",

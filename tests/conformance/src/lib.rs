@@ -59,6 +59,11 @@ pub fn once(harness: impl Harness) -> ExitCode {
     Suite::new(trials::once::all()).run(harness)
 }
 
+/// Runs the trials of secrets and configuration, as the `main` of a test target with `harness = false`.
+pub fn secret(harness: impl Harness) -> ExitCode {
+    Suite::new(trials::secret::all()).run(harness)
+}
+
 /// Runs all trials, as the `main` of a test target with `harness = false`.
 pub fn all(harness: impl Harness) -> ExitCode {
     Suite::new(trials::all()).run(harness)

@@ -46,6 +46,14 @@ impl World for MemoryWorld {
         Ok(Box::new(MemoryApp { client: TestClient::on(self.provider.clone(), app)? }))
     }
 
+    async fn set_secret(&self, name: &str, value: Option<&str>) -> HarnessResult<()> {
+        match value {
+            Some(value) => self.provider.set_secret(name, value),
+            None => self.provider.remove_secret(name),
+        }
+        Ok(())
+    }
+
     async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
         let nothing = TestClient::on(self.provider.clone(), |_| isobar::App::new("nothing"))?;
         Ok(nothing.http(request.map(Body::from)).await?)

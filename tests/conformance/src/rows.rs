@@ -146,6 +146,14 @@ pub const ROWS: &[Row] = &[
         "ON-9",
         "A request without a key or with a wrong one is 400, another request with the same key 422, one in progress 409",
     ),
+    row("SE-1", "A secret and a configuration are read as they were set, less one line break at the end"),
+    row("SE-2", "A rotated value is read after 5 minutes, and the old one before"),
+    row("SE-3", "A missing value is `Config` with the variable and the command that set it; an optional one is `None`"),
+    row("SE-4", "A configuration that is not of its type is `Config` with the field"),
+    row("SE-5", "A wrong name, and a secret and a configuration of one name, are `Config` at start"),
+    row("SE-6", "What was not declared is `PermissionDenied`"),
+    row("SE-7", "No error, log or `Debug` contains a value"),
+    row("SE-8", "A value over the limit is `TooLarge`"),
 ];
 
 /// The row with this id.

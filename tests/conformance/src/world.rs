@@ -80,6 +80,13 @@ pub trait World: Send + Sync {
         Err(Lacks::Host.into())
     }
 
+    /// Sets the value of a secret or a configuration in the store of the world, as a person would; `None` removes it. `name` is
+    /// the logical name.
+    async fn set_secret(&self, name: &str, value: Option<&str>) -> HarnessResult<()> {
+        let _ = (name, value);
+        Err(Lacks::Secrets.into())
+    }
+
     /// Sends a request to the host in its URL, such as a signed URL.
     async fn fetch(&self, request: http::Request<Bytes>) -> HarnessResult<TestResponse> {
         drop(request);

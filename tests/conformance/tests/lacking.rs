@@ -53,6 +53,11 @@ impl World for PartialWorld {
         Ok(Box::new(PartialApp(self.0.start(app).await?, self.1.clone())))
     }
 
+    async fn set_secret(&self, name: &str, value: Option<&str>) -> HarnessResult<()> {
+        self.1.need(Lacks::Secrets)?;
+        self.0.set_secret(name, value).await
+    }
+
     async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
         self.1.need(Lacks::Fetch)?;
         self.0.fetch(request).await

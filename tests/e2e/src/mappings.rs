@@ -103,6 +103,7 @@ const LIMITS: &[Limit] = &[
     ("ordering key", "PS-9", |limits| number(limits.ordering_key_bytes)),
     ("object key, as stored", "BL-17", |limits| number(limits.object_key_bytes)),
     ("metadata of an object", "BL-17", |limits| number(limits.metadata_bytes)),
+    ("secret or configuration", "SE-8", |limits| number(limits.secret_bytes)),
     ("headers of an HTTP request", "FN-11", |limits| number(limits.request_headers)),
     ("HTTP request target and headers", "FN-11", |limits| number(limits.request_head_bytes)),
     ("HTTP request body", "FN-2", |limits| number(limits.request_bytes)),

@@ -8,6 +8,7 @@ pub mod function;
 pub mod key_value;
 pub mod once;
 pub mod pub_sub;
+pub mod secret;
 
 use isobar::key_value::Version;
 use isobar::{Cloud, Error, ErrorKind, IntoApp};
@@ -16,7 +17,7 @@ use crate::{Lacks, Provided, Trial, World};
 
 /// All trials.
 pub fn all() -> Vec<Trial> {
-    [key_value::all(), blob::all(), pub_sub::all(), function::all(), once::all()].concat()
+    [key_value::all(), blob::all(), pub_sub::all(), function::all(), once::all(), secret::all()].concat()
 }
 
 /// An error and its sources in one line.

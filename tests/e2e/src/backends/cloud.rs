@@ -11,7 +11,7 @@ use isobar::driver::{Hosted, Provider};
 use isobar::{App, Body, Cloud, Result, TestResponse};
 
 use super::send;
-use isobar_conformance::{BuildApp, Gap, Harness, HarnessResult, RunningApp, World};
+use isobar_conformance::{BuildApp, Gap, Harness, HarnessResult, Lacks, RunningApp, World};
 
 /// One trial's part of a cloud: its data, and how an app is run on them.
 #[async_trait]
@@ -27,6 +27,12 @@ pub trait CloudUnderTest: Send + Sync + Sized + 'static {
 
     /// Runs an app. Where the app is a binary, `app` must declare the same.
     async fn run(&self, app: BuildApp) -> Result<Self::App>;
+
+    /// Sets a value in the store of secrets, by its key; `None` removes it.
+    async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {
+        let _ = (key, value);
+        Err(Lacks::Secrets.into())
+    }
 
     /// Sends a request whose URL has a host, such as a signed one.
     async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {
@@ -57,6 +63,11 @@ impl<C: CloudUnderTest> World for CloudWorld<C> {
 
     async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
         Ok(Box::new(self.run(app).await?))
+    }
+
+    async fn set_secret(&self, name: &str, value: Option<&str>) -> HarnessResult<()> {
+        let key = format!("{}{name}", self.0.provider().prefix().get()?);
+        self.0.set_secret(&key, value).await
     }
 
     async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {

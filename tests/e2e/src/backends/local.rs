@@ -1,5 +1,7 @@
 //! The embedded provider: a temporary folder, a real server on a free port, and a manual clock.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +65,19 @@ impl World for LocalWorld {
 
     async fn start(&self, app: BuildApp) -> HarnessResult<Box<dyn RunningApp>> {
         Ok(Box::new(LocalApp::start(&self.provider, app).await?))
+    }
+
+    async fn set_secret(&self, name: &str, value: Option<&str>) -> HarnessResult<()> {
+        let file = self.folder.path().join("secrets.json");
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|_| "{}".to_owned());
+        let mut values: serde_json::Map<String, Value> = serde_json::from_str(&text)?;
+        match value {
+            Some(value) => drop(values.insert(name.to_owned(), value.into())),
+            None => drop(values.remove(name)),
+        }
+        let written = std::fs::write(&file, Value::Object(values).to_string())
+            .and_then(|()| std::fs::set_permissions(&file, Permissions::from_mode(0o600)));
+        Ok(written.map_err(|error| Error::internal("the file of secrets cannot be written").with_source(error))?)
     }
 
     async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
