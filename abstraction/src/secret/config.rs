@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// use serde::Deserialize;
 /// use std::sync::Arc;
 ///
-/// #[derive(Deserialize)]
+/// #[derive(Debug, Deserialize)]
 /// struct Settings {
 ///     api: String,
 ///     retries: u32,
