@@ -36,14 +36,14 @@ use crate::backends::pause::PauseClock;
 use crate::backends::provisioned::{Deployment, Provisioned};
 use crate::backends::{Double, send};
 use crate::emulators::{FakeGcs, GoogleEmulator, GoogleProgram};
-use isobar_conformance::{Absent, BuildApp};
+use isobar_conformance::{Absent, BuildApp, HarnessResult};
 
 /// The doubles among these services.
 pub const DOUBLES: &[Double] = &[
     Double { name: "pushes of Pub/Sub, by the trial's clock", only: &["PS-2", "PS-3", "PS-16", "FN-6"] },
     Double {
         name: "Secret Manager",
-        only: &["secrets_of_python_are_ours", "a_secret_manager_that_rejects_or_hangs_is_an_error"],
+        only: &["secrets_of_python_are_ours", "a_secret_manager_that_rejects_or_hangs_is_an_error", "SE-1", "SE-2"],
     },
     Double { name: "Eventarc's trigger of Firestore: it finds writes by reading the table", only: &["KV-26"] },
     Double {
@@ -144,6 +144,11 @@ impl CloudUnderTest for GcpTrial {
         self.project.subscribe(&manifest).await?;
         let (project, clock) = (Arc::clone(&self.project), self.clock.clone());
         Ok(GcpApp { service: provider.service(hosted), manifest, project, clock })
+    }
+
+    async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {
+        self.project.secrets.set(&self.project.id, key, value);
+        Ok(())
     }
 
     async fn fetch(&self, request: Request<Bytes>) -> Result<TestResponse> {

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use isobar::driver::blob::Blob;
 use isobar::driver::key_value::KeyValue;
 use isobar::driver::pub_sub::PubSub;
-use isobar::driver::{Clock, Hosted, Location, Profile, Provider, ResourceKind};
+use isobar::driver::secret::SecretStore;
+use isobar::driver::{Clock, Hosted, Location, Prefix, Profile, Provider, ResourceKind, ResourceUrl};
 use isobar::manifest::Manifest;
 use isobar::{EventQueue, Result};
 
@@ -32,6 +33,11 @@ pub(super) trait Deployment: Debug + Send + Sync + 'static {
     /// A resource where the configuration of its app would place it.
     fn placed(&self, at: &Location) -> Result<Location> {
         Ok(at.clone())
+    }
+
+    /// The store of secrets in the configuration of an app; `None` for the provider's own.
+    fn secrets(&self) -> Result<Option<ResourceUrl>> {
+        Ok(None)
     }
 
     /// Makes a resource, if it does not exist.
@@ -99,6 +105,14 @@ impl<P: Provider, A: Deployment> Provider for Provisioned<P, A> {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         self.open(at, P::pub_sub)
+    }
+
+    fn prefix(&self) -> Prefix {
+        self.provider.prefix()
+    }
+
+    fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {
+        self.provider.secrets(url.or(self.account.secrets()?.as_ref()))
     }
 
     async fn host(&self, app: Hosted) -> Result<()> {

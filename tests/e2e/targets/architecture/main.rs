@@ -162,8 +162,18 @@ fn there_are_no_mutable_statics_and_no_constructors() {
 }
 
 /// The files of every provider, and those of every cloud.
-const FILES: [&str; 9] =
-    ["lib.rs", "state.rs", "host.rs", "event.rs", "config.rs", "key_value.rs", "blob.rs", "pub_sub.rs", "profile.rs"];
+const FILES: [&str; 10] = [
+    "lib.rs",
+    "state.rs",
+    "host.rs",
+    "event.rs",
+    "config.rs",
+    "key_value.rs",
+    "blob.rs",
+    "pub_sub.rs",
+    "secret.rs",
+    "profile.rs",
+];
 const CLOUD_FILES: [&str; 3] = ["credentials.rs", "service.rs", "deployment.rs"];
 
 /// The further files of a provider, with the reason.

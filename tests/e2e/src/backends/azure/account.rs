@@ -11,13 +11,14 @@ use isobar::{EventQueue, Result};
 
 use super::event_grid::EventGrid;
 use super::feed::Feeds;
+use super::key_vault::KeyVault;
 use super::queue_proxy::QueueProxy;
 use super::service_bus::{Delivery, ServiceBus, Sessions};
 use super::storage::{Queued, Storage};
 use super::{Services, cosmos};
 use crate::backends::dead_letters::Stored;
 use crate::backends::provisioned::{Deployment, Made};
-use crate::emulators::{ACCOUNT, ACCOUNT_KEY, COSMOS_KEY};
+use crate::emulators::{ACCOUNT, ACCOUNT_KEY, COSMOS_KEY, Identity, Issued};
 
 /// The part of the functions' names that is known to the host alone.
 pub(super) const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
@@ -39,7 +40,10 @@ pub(super) struct Account {
     pub(super) dead_letters: Stored<AnyMessage>,
     /// Only with Cosmos DB.
     pub(super) feeds: Option<Feeds>,
+    pub(super) vault: KeyVault,
     services: Services,
+    /// Of the app, for the vault alone.
+    identity: Identity,
     event_grid: Arc<EventGrid>,
     made: Made,
 }
@@ -56,9 +60,10 @@ impl Account {
         let event_grid = EventGrid::start(&services.blob, Arc::clone(&storage), clock).await?;
         let bus = ServiceBus::start(bus).await?;
         let feeds = services.cosmos.clone().map(Feeds::new);
+        let (vault, identity) = (KeyVault::start().await?, Identity::start(Issued::default()).await?);
         let (prefix, services) = (prefix.to_owned(), services.clone());
         let (dead_letters, made) = Default::default();
-        Ok(Self { storage, bus, queues, prefix, dead_letters, feeds, services, event_grid, made })
+        Ok(Self { storage, bus, queues, prefix, dead_letters, feeds, vault, services, identity, event_grid, made })
     }
 
     /// Whether values are in Cosmos DB and messages in Service Bus.
@@ -76,7 +81,11 @@ impl Account {
         let mut environment = Environment::default()
             .with_var("AZURE_STORAGE_CONNECTION_STRING", storage)
             .with_var("ISOBAR_TRIGGER_SECRET", SECRET)
+            .with_var("ISOBAR_SECRETS", self.vault.secrets())
             .with_var("ISOBAR_PREFIX", &*self.prefix);
+        for (name, value) in self.identity.variables() {
+            environment = environment.with_var(name, value);
+        }
         if let Some(endpoint) = &self.services.cosmos {
             let cosmos = format!("AccountEndpoint={endpoint}/;AccountKey={COSMOS_KEY}");
             environment = environment
@@ -171,6 +180,10 @@ impl Deployment for Account {
             _ => {}
         }
         Ok(())
+    }
+
+    fn secrets(&self) -> Result<Option<ResourceUrl>> {
+        ResourceUrl::parse_store(&self.vault.secrets()).map(Some)
     }
 
     fn placed(&self, at: &Location) -> Result<Location> {

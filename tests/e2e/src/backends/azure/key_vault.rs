@@ -6,6 +6,7 @@
 //! <https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses>.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,7 +28,7 @@ const RESOURCE: &str = "https://vault.azure.net";
 const VERSIONS: [&str; 9] = ["2026-04-01", "2025-07-01", "7.6", "7.5", "7.4", "7.3", "7.2", "7.1", "7.0"];
 
 /// The largest value, in bytes. <https://learn.microsoft.com/azure/key-vault/secrets/about-secrets>
-const MOST_BYTES: usize = 25_000;
+const MOST_BYTES: usize = 25_600;
 
 /// A double that runs as long as the trial's runtime lives.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ pub struct KeyVault(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     url: String,
-    /// By name in lower case, since names differ by more than their case.
+    /// By name in lower case: names that differ in their case only are the same.
     secrets: Mutex<BTreeMap<String, Secret>>,
     fault: Mutex<Option<Fault>>,
 }
@@ -56,10 +57,16 @@ struct Secret {
     is_deleted: bool,
 }
 
-#[derive(Debug, Clone)]
 struct Version {
     value: String,
     is_enabled: bool,
+}
+
+// A trial searches `Debug` for values.
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// Status, code and message of an error, and the inner code, which may be empty.

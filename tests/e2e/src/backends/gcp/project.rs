@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Method;
-use isobar::driver::{Derived, Environment, ResourceKind};
+use isobar::driver::{Derived, Environment, ResourceKind, ResourceUrl};
 use isobar::{Error, EventQueue, Result};
 use serde_json::{Value, json};
 
@@ -13,6 +13,7 @@ use super::copies::Copies;
 use super::eventarc::DocumentTriggers;
 use super::notifications::Notifications;
 use super::pub_sub::{PubSubApi, Waiting, call};
+use super::secret_manager::SecretManager;
 use super::{Services, signed};
 use crate::backends::dead_letters::Stored;
 use crate::backends::provisioned::{Deployment, Made};
@@ -27,6 +28,7 @@ pub(super) struct Project {
     /// Messages that were received and are not acknowledged, each with its subscription, in their order.
     pub(super) waiting: tokio::sync::Mutex<Vec<(String, Waiting)>>,
     pub(super) dead_letters: Stored<Value>,
+    pub(super) secrets: SecretManager,
     services: Services,
     /// The way of the provider to fake-gcs-server.
     copies: Arc<Copies>,
@@ -42,10 +44,22 @@ impl Project {
         let pub_sub = PubSubApi { endpoint: services.pub_sub.clone(), project: id.to_owned() };
         let notifications = Notifications::new(&services.storage, &pub_sub);
         let documents = DocumentTriggers::new(&services.firestore, id);
-        let copies = Copies::start(&services.storage).await?;
+        let (copies, secrets) = (Copies::start(&services.storage).await?, SecretManager::start().await?);
         let (waiting, dead_letters, made) = Default::default();
         let (id, services) = (id.to_owned(), services.clone());
-        Ok(Self { id, pub_sub, notifications, documents, waiting, dead_letters, services, copies, files, made })
+        Ok(Self {
+            id,
+            pub_sub,
+            notifications,
+            documents,
+            waiting,
+            dead_letters,
+            secrets,
+            services,
+            copies,
+            files,
+            made,
+        })
     }
 
     pub(super) fn environment(&self) -> Environment {
@@ -54,6 +68,7 @@ impl Project {
         Environment::default()
             .with_var("GOOGLE_CLOUD_PROJECT", &*self.id)
             .with_var("ISOBAR_PREFIX", format!("{}-", self.id))
+            .with_var("ISOBAR_SECRETS", self.secrets.secrets())
             .with_var("GOOGLE_APPLICATION_CREDENTIALS", credentials.display().to_string())
             .with_var("FIRESTORE_EMULATOR_HOST", &*self.services.firestore)
             .with_var("PUBSUB_EMULATOR_HOST", &*self.services.pub_sub)
@@ -102,6 +117,10 @@ impl Deployment for Project {
 
     fn physical(&self, name: &str) -> String {
         format!("{}-{name}", self.id)
+    }
+
+    fn secrets(&self) -> Result<Option<ResourceUrl>> {
+        ResourceUrl::parse_store(&self.secrets.secrets()).map(Some)
     }
 
     async fn create(&self, kind: ResourceKind, name: &str) -> Result<()> {
