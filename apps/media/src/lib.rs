@@ -2,7 +2,7 @@
 //!
 //! | event | what it does |
 //! |---|---|
-//! | bucket `media` | asks the service at `LABEL_SERVICE` for labels, and keeps them |
+//! | bucket `media` | asks the service in the configuration `labeller` for labels, and keeps them |
 //! | `GET /` | lists files, by `label`, `media-type` or the start of the name |
 //! | `PUT /{name}` | uploads a file |
 //! | `POST /upload-url/{name}` | answers a signed URL, for a file that is larger than a request |
@@ -11,8 +11,6 @@
 //!
 //! A file is stored in table `media` in several partitions, each time under its name: `all`, `type/{type}`, and
 //! `label/{label}` for each label.
-
-mod config;
 
 use std::time::Duration;
 
@@ -27,7 +25,12 @@ struct Media {
     files: Table<File>,
     uploads: Bucket,
     http: reqwest::Client,
-    labeller: String,
+    labeller: Config<Labeller>,
+}
+
+#[derive(Deserialize)]
+struct Labeller {
+    url: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,15 +40,11 @@ struct File {
     labels: Vec<String>,
 }
 
-/// The app, with the labeller of the environment.
+/// The app. Errors: of the HTTP client.
 pub fn app(cloud: &Cloud) -> Result<App, BoxError> {
-    app_with(cloud, config::labeller())
-}
-
-/// The app, with the URL of a labeller. Errors: of the HTTP client.
-pub fn app_with(cloud: &Cloud, labeller: String) -> Result<App, BoxError> {
     let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-    let media = Media { files: cloud.table("media"), uploads: cloud.bucket("media"), http, labeller };
+    let media =
+        Media { files: cloud.table("media"), uploads: cloud.bucket("media"), http, labeller: cloud.config("labeller") };
     let routes = Router::new()
         .route("/", get(list))
         .route("/upload-url/{name}", post(upload_url))
@@ -77,7 +76,8 @@ impl Media {
             Err(error) if error.origin() == Origin::Data => return Ok(self.replace(&name, None).await?),
             object => object?.bytes().await?,
         };
-        let answer = self.http.post(&self.labeller).query(&[("name", &name)]).body(object).send().await?;
+        let labeller = self.labeller.get().await?;
+        let answer = self.http.post(&labeller.url).query(&[("name", &name)]).body(object).send().await?;
         let file = File { labels: answer.error_for_status()?.json().await?, name, r#type };
         Ok(self.replace(&file.name, Some(&file)).await?)
     }

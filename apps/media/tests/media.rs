@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use isobar::memory::MemoryProvider;
 use isobar::prelude::*;
 use serde_json::{Value, json};
 
@@ -24,10 +25,15 @@ async fn labeller() -> String {
     format!("http://{at}/labels")
 }
 
+fn client(labeller: &str) -> TestClient {
+    let provider = MemoryProvider::default();
+    provider.set_config("labeller", &json!({ "url": labeller }).to_string());
+    TestClient::on(provider, media::app).unwrap()
+}
+
 #[tokio::test]
 async fn an_upload_is_labelled_found_and_forgotten() -> Result<()> {
-    let labeller = labeller().await;
-    let c = TestClient::new(|cloud| media::app_with(cloud, labeller))?;
+    let c = client(&labeller().await);
     let put = c.request(Method::PUT, "/tom.jpg").header("content-type", "image/jpeg").body("JPEG");
     assert_eq!(put.send().await?.status, StatusCode::CREATED);
     assert_eq!(c.deliver_all().await?.retried, 1);
@@ -53,7 +59,7 @@ async fn an_upload_is_labelled_found_and_forgotten() -> Result<()> {
 
 #[tokio::test]
 async fn a_signed_url_takes_an_upload() -> Result<()> {
-    let c = TestClient::new(|cloud| media::app_with(cloud, "http://127.0.0.1:9/labels".to_owned()))?;
+    let c = client("http://127.0.0.1:9/labels");
     let signed = c.post("/upload-url/tom.txt", &()).await?.json::<Value>()?;
     let put = c.request(Method::PUT, signed["url"].as_str().unwrap()).body("hello");
     assert_eq!(put.send().await?.status, StatusCode::OK);

@@ -9,14 +9,13 @@
 //! | `PUT`, `GET`, `DELETE /files/{key}` | uploads, returns and deletes a file |
 //! | a write of table `notes` | updates the search index |
 //! | topic `activity`, subscription `feed` | adds to the feed of the user |
-//! | topic `activity`, subscription `mirror` | forwards to another service, which does not run unless `NOTES_MIRROR` names it |
+//! | topic `activity`, subscription `mirror` | forwards to another service, whose `url` is in the configuration `mirror`; without it fails |
 //! | topic `reminders` | makes a note due |
 //! | a new object `images/*.png` in bucket `files` | makes its thumbnail |
 //! | a deleted object `images/*` | deletes its thumbnail |
 //! | every 15 minutes | removes what deleted notes left in the index |
 //! | a call of `reindex` with an id | updates the search index for a note that is older than the index |
 
-mod config;
 mod index;
 mod note;
 
@@ -57,16 +56,16 @@ struct Notes {
     reminders: Topic<String>,
     files: Bucket,
     http: Client<HttpConnector, Full<Bytes>>,
-    mirror: String,
+    mirror: Config<Mirror>,
 }
 
-/// The app, with the mirror of the environment.
+#[derive(Deserialize)]
+struct Mirror {
+    url: String,
+}
+
+/// The app.
 pub fn app(cloud: &Cloud) -> Result<App> {
-    app_with(cloud, config::mirror())
-}
-
-/// The app, with the URL of a mirror.
-pub fn app_with(cloud: &Cloud, mirror: String) -> Result<App> {
     let app = Notes {
         notes: cloud.table("notes"),
         index: Index::open(cloud),
@@ -76,7 +75,7 @@ pub fn app_with(cloud: &Cloud, mirror: String) -> Result<App> {
         reminders: cloud.topic("reminders"),
         files: cloud.bucket("files"),
         http: Client::builder(TokioExecutor::new()).build_http(),
-        mirror,
+        mirror: cloud.config("mirror").optional(),
     };
     let routes = Router::new()
         .route("/notes", get(search))
@@ -198,9 +197,10 @@ impl Notes {
     }
 
     async fn forward(self, activity: Message<Activity>, _cx: Context) -> Result<()> {
-        let wrong = |error| Error::config("NOTES_MIRROR is not a URL").with_source(error);
+        let mirror = self.mirror.get().await?;
+        let wrong = |error| Error::config("the `url` of the mirror is not a URL").with_source(error);
         let body = Full::from(serde_json::to_vec(&activity.body)?);
-        let request = Request::post(&self.mirror).header(CONTENT_TYPE, "application/json").body(body).map_err(wrong)?;
+        let request = Request::post(&mirror.url).header(CONTENT_TYPE, "application/json").body(body).map_err(wrong)?;
         let down = |error| Error::unavailable("the mirror cannot be reached").with_source(error);
         match self.http.request(request).await.map_err(down)?.status() {
             status if status.is_success() => Ok(()),

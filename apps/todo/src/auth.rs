@@ -1,7 +1,6 @@
 //! Authentication: passwords, and tokens that replace them for an hour.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use isobar::prelude::*;
 use isobar::{BoxError, clock::to_millis};
@@ -35,7 +34,7 @@ struct Claims {
 #[derive(Clone)]
 pub(crate) struct Auth {
     pub(crate) users: Table<User>,
-    pub(crate) key: Arc<str>,
+    pub(crate) key: Secret,
 }
 
 impl Auth {
@@ -47,14 +46,24 @@ impl Auth {
         Ok(())
     }
 
+    /// The key that signs tokens. Errors: `Config` for one of less than 32 bytes.
+    async fn key(&self) -> Result<SecretValue> {
+        let key = self.key.get().await?;
+        if key.reveal().len() < 32 {
+            return Err(Error::config("the secret `auth-key` signs the tokens: set it to 32 bytes or more"));
+        }
+        Ok(key)
+    }
+
     /// The user of a request with these headers.
-    pub(crate) fn caller(&self, headers: &HeaderMap, cx: &Context) -> Result<String, Problem> {
+    pub(crate) async fn caller(&self, headers: &HeaderMap, cx: &Context) -> Result<String, Problem> {
         let token = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let token = token.ok_or_else(|| Problem::unauthorized("no token"))?;
         // The expiry is checked below: jsonwebtoken reads the machine's clock, which is not the one of the token.
         let mut rules = Validation::default();
         rules.validate_exp = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(self.key.as_bytes()), &rules);
+        let key = DecodingKey::from_secret(self.key().await?.reveal().as_bytes());
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, &rules);
         let claims = claims.map_err(|error| Problem::unauthorized("bad token").with_source(error))?.claims;
         if claims.exp < to_millis(cx.now()) / 1_000 {
             return Err(Problem::unauthorized("the token has expired"));
@@ -70,6 +79,6 @@ pub(crate) async fn login(State(auth): State<Auth>, cx: Context, Json(me): Json<
         return Err(Problem::unauthorized("wrong user or password"));
     }
     let claims = Claims { sub: me.username, exp: to_millis(cx.now()) / 1_000 + 3_600 };
-    let key = EncodingKey::from_secret(auth.key.as_bytes());
+    let key = EncodingKey::from_secret(auth.key().await?.reveal().as_bytes());
     Ok(Json(json!({ "token": jsonwebtoken::encode(&Header::default(), &claims, &key)? })).into_response())
 }

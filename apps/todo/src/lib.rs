@@ -9,10 +9,9 @@
 //! | `GET`, `PUT /todos/{uid}` | shows, changes an item; an absent one is 404 |
 //! | `DELETE /todos/{uid}` | deletes an item; an absent one is 204 too |
 //!
-//! `TODO_AUTH_KEY` is the key that signs the tokens. The app does not start without it.
+//! The secret `auth-key` signs the tokens: 32 bytes or more.
 
 mod auth;
-mod config;
 
 use isobar::axum::{extract::FromRequestParts, http::request::Parts};
 use isobar::prelude::*;
@@ -29,17 +28,9 @@ struct Todos {
     auth: Auth,
 }
 
-/// The app, with the key of the environment.
-pub fn app(cloud: &Cloud) -> Result<App> {
-    app_with(cloud, &config::auth_key())
-}
-
-/// The app with this key. Errors: `Config` for one of less than 32 bytes.
-pub fn app_with(cloud: &Cloud, key: &str) -> Result<App> {
-    if key.len() < 32 {
-        return Err(Error::config("TODO_AUTH_KEY signs the tokens: set it to a secret of 32 bytes or more"));
-    }
-    let auth = Auth { users: cloud.table("users"), key: key.into() };
+/// The app.
+pub fn app(cloud: &Cloud) -> App {
+    let auth = Auth { users: cloud.table("users"), key: cloud.secret("auth-key") };
     let todos = Todos { items: cloud.table("todos"), auth: auth.clone() };
     let routes = Router::new()
         .route("/todos", get(list).post(create))
@@ -49,7 +40,7 @@ pub fn app_with(cloud: &Cloud, key: &str) -> Result<App> {
         .with_state(auth.clone())
         .layer(CorsLayer::permissive())
         .layer(TraceLayer::new_for_http());
-    Ok(App::new("todo").http(routes).with_state(auth).on_invoke("add-user", Auth::add_user).build())
+    App::new("todo").http(routes).with_state(auth).on_invoke("add-user", Auth::add_user).build()
 }
 
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -79,7 +70,7 @@ impl FromRequestParts<Todos> for Mine {
 
     async fn from_request_parts(parts: &mut Parts, app: &Todos) -> Result<Self, Problem> {
         let cx = Context::from_request_parts(parts, app).await?;
-        Ok(Self { items: app.items.clone(), owner: app.auth.caller(&parts.headers, &cx)? })
+        Ok(Self { items: app.items.clone(), owner: app.auth.caller(&parts.headers, &cx).await? })
     }
 }
 
