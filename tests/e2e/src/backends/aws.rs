@@ -28,7 +28,7 @@ use self::queue_proxy::QueueProxy;
 use crate::backends::Double;
 use crate::backends::cloud::{self, CloudUnderTest, Emulated, declare};
 use crate::backends::provisioned::{Deployment, Provisioned};
-use isobar_conformance::BuildApp;
+use isobar_conformance::{BuildApp, HarnessResult};
 
 /// The doubles among these services.
 pub const DOUBLES: &[Double] = &[
@@ -95,6 +95,10 @@ impl CloudUnderTest for AwsTrial {
         self.account.subscribe(&manifest).await?;
         let (account, clock, proxy) = (Arc::clone(&self.account), self.clock.clone(), Arc::clone(&self.proxy));
         Ok(AwsApp { lambda: provider.lambda(hosted), manifest, account, clock, proxy })
+    }
+
+    async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {
+        Ok(self.account.set_parameter(key, value).await?)
     }
 }
 

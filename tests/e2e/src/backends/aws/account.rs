@@ -58,15 +58,32 @@ impl Account {
         Ok(self.admin.service(service, None)?.call("deploy", Safety::Idempotent, request).await?.into_body())
     }
 
-    /// Calls an operation of SQS, DynamoDB or its streams.
+    /// Calls an operation of SQS, of Parameter Store, of DynamoDB or of its streams.
     pub(super) async fn json(&self, target: &str, input: &Value) -> Result<Value> {
-        let service = if target.starts_with("AmazonSQS") { "sqs" } else { "dynamodb" };
+        let service = match target.split_once('.') {
+            Some(("AmazonSQS", _)) => "sqs",
+            Some(("AmazonSSM", _)) => "ssm",
+            _ => "dynamodb",
+        };
         let request = Request::post("/")
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", target)
             .body(Bytes::from(input.to_string()));
         let output = self.call(service, request.map_err(not_a_request)?).await?;
         Ok(serde_json::from_slice(&output)?)
+    }
+
+    /// Sets a parameter, also one that is larger than isobar's limit; `None` deletes it.
+    pub(super) async fn set_parameter(&self, key: &str, value: Option<&str>) -> Result<()> {
+        let (target, input) = match value {
+            Some(value) => {
+                let (kind, tier) = ("SecureString", "Intelligent-Tiering");
+                let input = json!({"Name": key, "Value": value, "Type": kind, "Tier": tier, "Overwrite": true});
+                ("AmazonSSM.PutParameter", input)
+            }
+            None => ("AmazonSSM.DeleteParameter", json!({"Name": key})),
+        };
+        self.json(target, &input).await.map(drop)
     }
 
     async fn sns(&self, form: &str) -> Result<()> {
