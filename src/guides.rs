@@ -9,6 +9,9 @@ struct TheFirstApp;
 #[doc = include_str!("../docs/state-and-errors.md")]
 struct StateAndErrors;
 
+#[doc = include_str!("../docs/secrets-and-configuration.md")]
+struct SecretsAndConfiguration;
+
 #[doc = include_str!("../docs/modules-and-layers.md")]
 struct ModulesAndLayers;
 
