@@ -33,6 +33,9 @@ struct BulkWrites;
 #[doc = include_str!("../docs/webhooks.md")]
 struct Webhooks;
 
+#[doc = include_str!("../docs/once.md")]
+struct Once;
+
 #[doc = include_str!("../docs/testing.md")]
 struct Testing;
 

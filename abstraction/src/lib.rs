@@ -10,6 +10,8 @@
 //! | pub/sub | [`Topic`](pub_sub::Topic) | [`PubSub`](driver::pub_sub::PubSub) |
 //! | secrets, configuration | [`Secret`], [`Config`] | [`SecretStore`](driver::secret::SecretStore) |
 //!
+//! [`Once`](once::Once) runs work once for each key, and needs only a table.
+//!
 //! A portable type checks names, limits and declared access, opens spans, and adds the context of an error. Then it calls a
 //! small driver trait, which an adapter implements. So all backends do this in the same way, a new convenience method
 //! changes no adapter, and an adapter receives checked arguments. The pattern is that of the

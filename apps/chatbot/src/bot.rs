@@ -1,33 +1,40 @@
 //! What the webhooks and the worker share.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use isobar::prelude::*;
 use serde_json::json;
 
+use crate::Incoming;
 use crate::conversation::Conversations;
-use crate::inbox::Inbox;
 use crate::incoming::Received;
-use crate::web_api::WebApi;
-use crate::{Config, Incoming};
+use crate::slack::Slack;
+use crate::telegram::Telegram;
+use crate::web_api::{self, WebApi};
+
+/// A conversation waits at most this long, and half a minute, for a worker that died.
+const LONGEST_REPLY: Duration = Duration::from_secs(30);
+const _: () = assert!(LONGEST_REPLY.as_secs() > 2 * web_api::TIMEOUT.as_secs());
 
 #[derive(Clone)]
 pub(crate) struct Bot {
-    pub(crate) config: Arc<Config>,
+    pub(crate) telegram: Telegram,
+    pub(crate) slack: Slack,
     pub(crate) incoming: Topic<Incoming>,
-    pub(crate) inbox: Inbox,
+    /// The events that were replied to.
+    pub(crate) inbox: Once,
     pub(crate) conversations: Conversations,
-    pub(crate) web: WebApi,
 }
 
 impl Bot {
-    pub(crate) fn open(cloud: &Cloud, config: Config) -> Self {
+    pub(crate) fn open(cloud: &Cloud) -> Self {
+        let web = WebApi::open(cloud);
         Self {
-            config: Arc::new(config),
+            telegram: Telegram::open(cloud, web.clone()),
+            slack: Slack::open(cloud, web),
             incoming: cloud.topic("incoming"),
-            inbox: Inbox::open(cloud),
+            inbox: cloud.once("inbox").with_timeout(LONGEST_REPLY),
             conversations: Conversations::open(cloud),
-            web: WebApi::default(),
         }
     }
 
@@ -41,14 +48,9 @@ impl Bot {
         Ok(StatusCode::OK.into_response())
     }
 
+    /// A service that sends an event again queues it again, and the worker replies to it once.
     async fn enqueue(&self, incoming: Incoming) -> Result<()> {
-        if self.inbox.is_queued(&incoming.event).await? {
-            return Ok(());
-        }
-        let (event, conversation) = (incoming.event.clone(), incoming.place.conversation());
-        self.incoming.publish(Outgoing::new(incoming).with_ordering_key(conversation)).await?;
-        // Marked after it is queued: a crash between the two queues it twice, and the worker sees
-        // that; the other order would lose it, because the service's next try looks like a duplicate.
-        self.inbox.set_queued(&event).await
+        let conversation = incoming.place.conversation();
+        self.incoming.publish(Outgoing::new(incoming).with_ordering_key(conversation)).await.map(drop)
     }
 }

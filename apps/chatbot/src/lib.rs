@@ -5,13 +5,17 @@
 //! | `POST /telegram`, `POST /slack` | verifies the sender, enqueues the message on topic `incoming`, responds 200 |
 //! | topic `incoming` | remembers what was said, and replies through the service's Web API, once |
 //!
-//! The configuration comes from the environment: see [`Config`].
+//! | value | what it is; a webhook without its secrets answers 500 |
+//! |---|---|
+//! | secret `telegram-secret-token` | the `secret_token` that was given to `setWebhook` |
+//! | secret `telegram-bot-token` | the token of the bot, from @BotFather |
+//! | secret `slack-signing-secret` | the signing secret of the app |
+//! | secret `slack-bot-token` | the OAuth token of the bot user, with the scope `chat:write` |
+//! | configuration `apis` | other addresses of the Web APIs, such as `{"telegram": "http://127.0.0.1:8000"}` |
 
 mod answer;
 mod bot;
-mod config;
 mod conversation;
-mod inbox;
 mod incoming;
 mod slack;
 mod telegram;
@@ -22,19 +26,13 @@ use isobar::axum::body::Bytes;
 use isobar::axum::extract::{FromRequest, Request};
 use isobar::prelude::*;
 
-pub use config::{Config, Missing, Secret};
 pub use incoming::{Incoming, Place};
 
 use bot::Bot;
 
-/// The app, configured by the environment.
+/// The app.
 pub fn app(cloud: &Cloud) -> App {
-    app_with(cloud, Config::from_env())
-}
-
-/// The app with this configuration.
-pub fn app_with(cloud: &Cloud, config: Config) -> App {
-    let bot = Bot::open(cloud, config);
+    let bot = Bot::open(cloud);
     // A service that is busy for a minute or two is no reason to give a reply up.
     let incoming = bot.incoming.subscription("default").with_max_attempts(8);
     let routes = Router::new().route("/telegram", post(from_telegram)).route("/slack", post(from_slack));
@@ -43,17 +41,17 @@ pub fn app_with(cloud: &Cloud, config: Config) -> App {
 }
 
 async fn from_telegram(State(bot): State<Bot>, headers: HeaderMap, request: Request) -> Result<Response> {
-    telegram::verify(bot.config.telegram()?, &headers)?;
+    bot.telegram.verify(&headers).await?;
     let body = read(request, &bot).await?;
     bot.receive(telegram::read(&body)?).await
 }
 
 async fn from_slack(State(bot): State<Bot>, cx: Context, headers: HeaderMap, request: Request) -> Result<Response> {
-    let secret = &bot.config.slack()?.signing_secret;
+    let secret = bot.slack.signing_secret.get().await?;
     let signature = slack::Signature::new(&headers, cx.now())?;
     // The signature is of the received bytes: no extractor may parse them first.
     let body = read(request, &bot).await?;
-    signature.verify(secret, &body)?;
+    signature.verify(&secret, &body)?;
     bot.receive(slack::read(&body)?).await
 }
 

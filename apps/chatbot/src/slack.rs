@@ -4,19 +4,52 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
+use isobar::SecretValue;
 use isobar::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::config::Slack;
 use crate::incoming::{Received, unverified};
 use crate::web_api::WebApi;
-use crate::{Incoming, Place, Secret};
+use crate::{Incoming, Place};
 
 /// The age after which a recorded request cannot be replayed.
 const WINDOW: Duration = Duration::from_secs(5 * 60);
+
+#[derive(Clone)]
+pub(crate) struct Slack {
+    pub(crate) signing_secret: Secret,
+    bot_token: Secret,
+    web: WebApi,
+}
+
+impl Slack {
+    pub(crate) fn open(cloud: &Cloud, web: WebApi) -> Self {
+        let secret = |name| cloud.secret(name).optional();
+        Self { signing_secret: secret("slack-signing-secret"), bot_token: secret("slack-bot-token"), web }
+    }
+
+    /// Sends a message to a channel, and to a thread in it if there is one.
+    pub(crate) async fn send(&self, channel: &str, thread: Option<&str>, text: &str) -> Result<()> {
+        let (apis, token) = (self.web.apis().await?, self.bot_token.get().await?);
+        let mut message = json!({ "channel": channel, "text": plain(text) });
+        if let Some(thread) = thread {
+            message["thread_ts"] = thread.into();
+        }
+        let url = format!("{}/chat.postMessage", apis.slack.trim_end_matches('/'));
+        let answer = self.web.post(&url, Some(&token), &message).await?;
+        if answer.body["ok"] == Value::Bool(true) {
+            return Ok(());
+        }
+        let error = token.hide_in(answer.body["error"].as_str().unwrap_or("no error code"));
+        Err(match is_passing(&error) {
+            true => answer.later("Slack", &error),
+            false => answer.failure("Slack", &error),
+        })
+    }
+}
 
 /// The signature of a request that is not too old: version `v0` of
 /// <https://docs.slack.dev/authentication/verifying-requests-from-slack>.
@@ -43,18 +76,18 @@ impl<'a> Signature<'a> {
         }
     }
 
-    pub(crate) fn verify(&self, secret: &Secret, body: &[u8]) -> Result<()> {
-        match bool::from(sign(secret, self.timestamp, body).as_bytes().ct_eq(self.sent.as_bytes())) {
+    pub(crate) fn verify(&self, secret: &SecretValue, body: &[u8]) -> Result<()> {
+        match bool::from(sign(secret.reveal(), self.timestamp, body).as_bytes().ct_eq(self.sent.as_bytes())) {
             true => Ok(()),
             false => Err(unverified("the header X-Slack-Signature is wrong")),
         }
     }
 }
 
-fn sign(secret: &Secret, timestamp: &str, body: &[u8]) -> String {
+fn sign(secret: &str, timestamp: &str, body: &[u8]) -> String {
     let mut signature = "v0=".to_owned();
     // HMAC takes keys of every length, so there is always one.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()) else { return signature };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return signature };
     for part in [b"v0:", timestamp.as_bytes(), b":", body] {
         mac.update(part);
     }
@@ -126,24 +159,6 @@ fn read_event(team: String, id: &str, event: Event) -> Received {
     Received::Message(Incoming { event: format!("slack/{id}"), place, order, from, text })
 }
 
-/// Sends a message to a channel, and to a thread in it if there is one.
-pub(crate) async fn send(slack: &Slack, web: &WebApi, channel: &str, thread: Option<&str>, text: &str) -> Result<()> {
-    let Slack { api, bot_token, .. } = slack;
-    let mut message = json!({ "channel": channel, "text": plain(text) });
-    if let Some(thread) = thread {
-        message["thread_ts"] = thread.into();
-    }
-    let answer = web.post(&format!("{api}/chat.postMessage"), Some(bot_token), &message).await?;
-    if answer.body["ok"] == Value::Bool(true) {
-        return Ok(());
-    }
-    let error = bot_token.hide_in(answer.body["error"].as_str().unwrap_or("no error code"));
-    Err(match is_passing(&error) {
-        true => answer.later("Slack", &error),
-        false => answer.failure("Slack", &error),
-    })
-}
-
 /// Errors of the service's own, which come with status 200.
 fn is_passing(error: &str) -> bool {
     let passing = [
@@ -167,17 +182,15 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Config;
 
     /// The example of <https://docs.slack.dev/authentication/verifying-requests-from-slack>.
     #[test]
     fn the_signature_is_that_of_slacks_own_example() {
-        let config = Config::from_vars(|_| Some("8f742231b10e8888abcd99yyyzzz85a5".to_owned()));
         let body = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V\
             &channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=\
             &response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN\
             &trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
-        let signature = sign(&config.slack().unwrap().signing_secret, "1531420618", body.as_bytes());
+        let signature = sign("8f742231b10e8888abcd99yyyzzz85a5", "1531420618", body.as_bytes());
         assert_eq!(signature, "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503");
     }
 }

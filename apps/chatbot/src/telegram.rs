@@ -3,22 +3,46 @@
 use isobar::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use subtle::ConstantTimeEq;
 
-use crate::config::Telegram;
 use crate::incoming::{Received, unverified};
 use crate::web_api::{Answer, WebApi};
 use crate::{Incoming, Place};
 
-/// Refuses a request without the secret that `setWebhook` was given.
-pub(crate) fn verify(telegram: &Telegram, headers: &HeaderMap) -> Result<()> {
-    let Some(sent) = headers.get("x-telegram-bot-api-secret-token") else {
-        return Err(unverified("the header X-Telegram-Bot-Api-Secret-Token is missing"));
-    };
-    let expected = telegram.secret_token.reveal().as_bytes();
-    match bool::from(expected.ct_eq(sent.as_bytes())) {
-        true => Ok(()),
-        false => Err(unverified("the header X-Telegram-Bot-Api-Secret-Token is wrong")),
+#[derive(Clone)]
+pub(crate) struct Telegram {
+    secret_token: Secret,
+    bot_token: Secret,
+    web: WebApi,
+}
+
+impl Telegram {
+    pub(crate) fn open(cloud: &Cloud, web: WebApi) -> Self {
+        let secret = |name| cloud.secret(name).optional();
+        Self { secret_token: secret("telegram-secret-token"), bot_token: secret("telegram-bot-token"), web }
+    }
+
+    /// Refuses a request without the secret that `setWebhook` was given.
+    pub(crate) async fn verify(&self, headers: &HeaderMap) -> Result<()> {
+        let expected = self.secret_token.get().await?;
+        let Some(sent) = headers.get("x-telegram-bot-api-secret-token") else {
+            return Err(unverified("the header X-Telegram-Bot-Api-Secret-Token is missing"));
+        };
+        match expected.matches(sent) {
+            true => Ok(()),
+            false => Err(unverified("the header X-Telegram-Bot-Api-Secret-Token is wrong")),
+        }
+    }
+
+    /// Sends a message to a chat.
+    pub(crate) async fn send(&self, chat_id: i64, text: &str) -> Result<()> {
+        let (apis, token) = (self.web.apis().await?, self.bot_token.get().await?);
+        // The token is a part of the URL, which therefore must not be in any log or error.
+        let url = format!("{}/bot{}/sendMessage", apis.telegram.trim_end_matches('/'), token.reveal());
+        let answer = self.web.post(&url, None, &json!({ "chat_id": chat_id, "text": text })).await?;
+        match answer.body["ok"] == Value::Bool(true) {
+            true => Ok(()),
+            false => Err(answer.failure("Telegram", &token.hide_in(description(&answer)))),
+        }
     }
 }
 
@@ -71,18 +95,6 @@ pub(crate) fn read(body: &[u8]) -> Result<Received> {
         from: from.first_name,
         text,
     }))
-}
-
-/// Sends a message to a chat.
-pub(crate) async fn send(telegram: &Telegram, web: &WebApi, chat_id: i64, text: &str) -> Result<()> {
-    let Telegram { api, bot_token, .. } = telegram;
-    // The token is a part of the URL, which therefore must not be in any log or error.
-    let url = format!("{api}/bot{}/sendMessage", bot_token.reveal());
-    let answer = web.post(&url, None, &json!({ "chat_id": chat_id, "text": text })).await?;
-    match answer.body["ok"] == Value::Bool(true) {
-        true => Ok(()),
-        false => Err(answer.failure("Telegram", &bot_token.hide_in(description(&answer)))),
-    }
 }
 
 fn description(answer: &Answer) -> &str {

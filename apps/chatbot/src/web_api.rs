@@ -12,10 +12,9 @@ use isobar::axum::body::Bytes;
 use isobar::axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use isobar::axum::http::{self, HeaderValue, Request};
 use isobar::prelude::*;
-use isobar::{BoxError, clock};
+use isobar::{BoxError, SecretValue, clock};
+use serde::Deserialize;
 use serde_json::Value;
-
-use crate::Secret;
 
 /// How long a service may take for one answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,9 +22,26 @@ const MAX_ANSWER: usize = 1024 * 1024;
 
 type Https = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
+/// Where the services are.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Apis {
+    pub(crate) telegram: String,
+    pub(crate) slack: String,
+}
+
+impl Default for Apis {
+    fn default() -> Self {
+        Self { telegram: "https://api.telegram.org".to_owned(), slack: "https://slack.com/api".to_owned() }
+    }
+}
+
 /// A client that is made at the first call, and keeps its connections. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct WebApi(Arc<OnceLock<Result<Https, String>>>);
+#[derive(Clone)]
+pub(crate) struct WebApi {
+    apis: Config<Apis>,
+    client: Arc<OnceLock<Result<Https, String>>>,
+}
 
 /// What a service answered.
 #[derive(Debug)]
@@ -37,11 +53,19 @@ pub(crate) struct Answer {
 }
 
 impl WebApi {
+    pub(crate) fn open(cloud: &Cloud) -> Self {
+        Self { apis: cloud.config("apis").optional(), client: Arc::default() }
+    }
+
+    pub(crate) async fn apis(&self) -> Result<Arc<Apis>> {
+        Ok(self.apis.find().await?.unwrap_or_default())
+    }
+
     /// Posts JSON. Errors: `InvalidInput`, `Unavailable`, `Timeout`. They never name the URL, which may hold a secret.
-    pub(crate) async fn post(&self, url: &str, bearer: Option<&Secret>, body: &Value) -> Result<Answer> {
+    pub(crate) async fn post(&self, url: &str, bearer: Option<&SecretValue>, body: &Value) -> Result<Answer> {
         let malformed = "the address of the Web API or the token is malformed";
         let request = request(url, bearer, body).map_err(|error| Error::invalid_input(malformed).with_source(error))?;
-        let client = self.0.get_or_init(client).as_ref().map_err(Error::invalid_input)?;
+        let client = self.client.get_or_init(client).as_ref().map_err(Error::invalid_input)?;
         let unreachable = |error: BoxError| Error::unavailable("the Web API cannot be reached").with_source(error);
         match tokio::time::timeout(TIMEOUT, exchange(client, request)).await {
             Ok(answer) => answer.map_err(unreachable),
@@ -78,7 +102,7 @@ fn client() -> Result<Https, String> {
     Ok(Client::builder(TokioExecutor::new()).build(tls.https_or_http().enable_http1().build()))
 }
 
-fn request(url: &str, bearer: Option<&Secret>, body: &Value) -> Result<Request<Full<Bytes>>, http::Error> {
+fn request(url: &str, bearer: Option<&SecretValue>, body: &Value) -> Result<Request<Full<Bytes>>, http::Error> {
     let mut request = Request::post(url).header(CONTENT_TYPE, "application/json; charset=utf-8");
     if let Some(token) = bearer {
         let mut value = HeaderValue::try_from(format!("Bearer {}", token.reveal()))?;

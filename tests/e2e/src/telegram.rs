@@ -1,6 +1,5 @@
 //! **A double** of Telegram: the calls of its webhook, and the Web API by which a bot replies.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Respond, start};
 
-const SECRET_TOKEN: &str = "telegram-secret-token";
+const SECRET_TOKEN: &str = "known-to-telegram-only";
 
 /// A server that accepts every message. It ends with the runtime of the trial.
 #[derive(Debug)]
@@ -28,14 +27,13 @@ impl Telegram {
         start(|url| Self { url, messages: Mutex::default() }).await
     }
 
-    /// The variables with which the app `chatbot` uses this server.
-    pub fn environment(&self) -> BTreeMap<String, String> {
-        let vars = [
-            ("TELEGRAM_API", self.url.as_str()),
-            ("TELEGRAM_SECRET_TOKEN", SECRET_TOKEN),
-            ("TELEGRAM_BOT_TOKEN", "1:telegram-bot-token"),
-        ];
-        vars.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    /// What a person sets for the app `chatbot`, so that it uses this server.
+    pub fn values(&self) -> [(&'static str, String); 3] {
+        [
+            ("apis", json!({ "telegram": self.url }).to_string()),
+            ("telegram-secret-token", SECRET_TOKEN.to_owned()),
+            ("telegram-bot-token", "1:known-to-the-bot-only".to_owned()),
+        ]
     }
 
     /// A call of the webhook: the update for a message with this text.

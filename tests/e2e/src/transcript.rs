@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request};
+use isobar::pub_sub::DeadLetter;
 use isobar::{App, Body, Cloud, EventQueue, Result, TestResponse};
 use serde_json::{Value, json};
 
@@ -40,13 +41,12 @@ pub async fn shortener(backend: &dyn Harness, app: fn(&Cloud) -> Result<App>) ->
     Ok(lines)
 }
 
-/// The messages of users to the app `chatbot` through Telegram, and its replies. The app has the variables of this double.
-pub async fn chatbot(
-    backend: &dyn Harness,
-    telegram: &Telegram,
-    app: impl FnOnce(&Cloud) -> App + Send + 'static,
-) -> HarnessResult<Vec<String>> {
-    let world = backend.open().await?;
+/// The messages of users to the app `chatbot` through Telegram, and its replies.
+pub async fn chatbot(backend: &dyn Harness, app: fn(&Cloud) -> App) -> HarnessResult<Vec<String>> {
+    let (world, telegram) = (backend.open().await?, Telegram::start().await?);
+    for (name, value) in telegram.values() {
+        world.set_secret(name, Some(&value)).await?;
+    }
     let app = world.run(app).await?;
     let mut lines = vec![serde_json::to_string(app.manifest())?];
     let mut transcript = Transcript { app: app.as_ref(), lines: &mut lines, ids: Vec::new() };
@@ -203,7 +203,9 @@ impl Transcript<'_> {
     async fn dead_activities(&mut self) -> HarnessResult<()> {
         let dead = self.app.dead_letters(&MIRROR.into()).await?;
         let text = |body: &Bytes| String::from_utf8_lossy(body).into_owned();
-        let dead = dead.iter().map(|it| format!("dead after {}: {} {}", it.attempts, it.reason, text(&it.body)));
+        // The command that sets a value is that of the provider.
+        let reason = |it: &DeadLetter| it.reason.split("; ").next().unwrap_or_default().to_owned();
+        let dead = dead.iter().map(|it| format!("dead after {}: {} {}", it.attempts, reason(it), text(&it.body)));
         let mut dead: Vec<_> = dead.collect();
         dead.sort();
         self.lines.extend(dead);

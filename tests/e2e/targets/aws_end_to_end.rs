@@ -26,11 +26,8 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
     }),
     ("a_poison_message_harms_no_other", |aws| Box::pin(same::poison(aws))),
     ("the_chatbot_does_the_same_on_aws", |aws| {
-        Box::pin(same::chatbot(move |environment| Deployed {
-            bootstrap: aws.bootstrap.with_file_name("chatbot"),
-            environment,
-            ..aws
-        }))
+        let bootstrap = aws.bootstrap.with_file_name("chatbot");
+        Box::pin(same::chatbot(Deployed { bootstrap, ..aws }))
     }),
     ("the_same_binary_runs_under_cargo_lambda_watch", |aws| {
         Box::pin(the_same_binary_runs_under_cargo_lambda_watch(aws))

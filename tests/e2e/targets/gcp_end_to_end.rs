@@ -29,11 +29,8 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
         Box::pin(same::notes(Deployed { executable, ..gcp }))
     }),
     ("the_chatbot_does_the_same", |gcp| {
-        Box::pin(same::chatbot(move |environment| Deployed {
-            executable: gcp.executable.map(|shortener| shortener.with_file_name("chatbot")),
-            environment,
-            ..gcp
-        }))
+        let executable = gcp.executable.map(|shortener| shortener.with_file_name("chatbot"));
+        Box::pin(same::chatbot(Deployed { executable, ..gcp }))
     }),
     ("the_emulator_pushes_straight_to_the_service", |gcp| Box::pin(the_emulator_pushes_straight(gcp))),
     ("a_poison_message_harms_no_other", |gcp| Box::pin(same::poison(gcp))),

@@ -42,7 +42,12 @@ fn the_names_of_trials_are_unique() {
 /// Each double runs a trial that no emulator runs; a double that does not must be removed.
 #[test]
 fn every_double_runs_a_trial_that_only_it_can() {
-    let sources = ["azure_interop/main.rs", "azure_end_to_end.rs", "../../../adapters/gcp/src/blob/tests.rs"];
+    let sources = [
+        "azure_interop/main.rs",
+        "azure_end_to_end.rs",
+        "gcp_interop/main.rs",
+        "../../../adapters/gcp/src/blob/tests.rs",
+    ];
     let checks = sources
         .map(|file| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("targets").join(file)).unwrap());
     let clouds = [

@@ -2,10 +2,8 @@
 //! compared in their end-to-end trials.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
-use isobar_conformance::Harness;
 use isobar_conformance::memory::Memory;
 use isobar_e2e::backends::local::Local;
-use isobar_e2e::telegram::Telegram;
 use isobar_e2e::transcript;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,13 +22,7 @@ async fn the_notes_do_the_same_on_every_host() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chatbot_does_the_same_on_every_host() {
-    let expected = chatbot(&Memory).await;
-    transcript::assert_same(&expected, &chatbot(&Local).await, "local");
-}
-
-async fn chatbot(backend: &dyn Harness) -> Vec<String> {
-    let telegram = Telegram::start().await.unwrap();
-    let vars = telegram.environment();
-    let config = chatbot::Config::from_vars(|name| vars.get(name).cloned());
-    transcript::chatbot(backend, &telegram, |cloud| chatbot::app_with(cloud, config)).await.unwrap()
+    let expected = transcript::chatbot(&Memory, chatbot::app).await.unwrap();
+    let local = transcript::chatbot(&Local, chatbot::app).await.unwrap();
+    transcript::assert_same(&expected, &local, "local");
 }

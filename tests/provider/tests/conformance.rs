@@ -1,4 +1,4 @@
-//! The trials of key-value on this provider.
+//! The trials of key-value, and of work that runs once, on this provider.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use heap::HeapProvider;
 use isobar::clock::ManualClock;
 use isobar::driver::Environment;
 use isobar::{Cloud, Result};
-use isobar_conformance::{Harness, World};
+use isobar_conformance::{Harness, Suite, World, trials};
 
 struct Heap;
 
@@ -42,5 +42,5 @@ impl World for HeapWorld {
 }
 
 fn main() -> ExitCode {
-    isobar_conformance::key_value(Heap)
+    Suite::new([trials::key_value::all(), trials::once::all()].concat()).run(Heap)
 }

@@ -2,41 +2,39 @@
 
 use std::time::SystemTime;
 
-use chatbot::Config;
 use hmac::{Hmac, KeyInit, Mac};
 use isobar::TestResponse;
 use isobar::axum::http::Request;
+use isobar::memory::MemoryProvider;
 use isobar::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::fake_service::FakeService;
 
-pub(crate) const SECRET_TOKEN: &str = "telegram-secret-token";
+pub(crate) const SECRET_TOKEN: &str = "known-to-telegram-only";
 pub(crate) const TELEGRAM_BOT_TOKEN: &str = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw";
-pub(crate) const SIGNING_SECRET: &str = "slack-signing-secret";
-pub(crate) const SLACK_BOT_TOKEN: &str = "xoxb-slack-bot-token";
+pub(crate) const SIGNING_SECRET: &str = "known-to-slack-only";
+pub(crate) const SLACK_BOT_TOKEN: &str = "xoxb-known-to-the-bot-only";
 pub(crate) const SECRETS: [&str; 4] = [SECRET_TOKEN, TELEGRAM_BOT_TOKEN, SIGNING_SECRET, SLACK_BOT_TOKEN];
 
-pub(crate) fn config(api: &str) -> Config {
-    Config::from_vars(|name| {
-        let value = match name {
-            "TELEGRAM_SECRET_TOKEN" => SECRET_TOKEN,
-            "TELEGRAM_BOT_TOKEN" => TELEGRAM_BOT_TOKEN,
-            "SLACK_SIGNING_SECRET" => SIGNING_SECRET,
-            "SLACK_BOT_TOKEN" => SLACK_BOT_TOKEN,
-            _ => api,
-        };
-        Some(value.to_owned())
-    })
+/// What a person sets: the secrets, and where the Web APIs are.
+pub(crate) fn values(api: &str) -> MemoryProvider {
+    let provider = MemoryProvider::default();
+    let names = ["telegram-secret-token", "telegram-bot-token", "slack-signing-secret", "slack-bot-token"];
+    for (name, value) in names.into_iter().zip(SECRETS) {
+        provider.set_secret(name, value);
+    }
+    provider.set_config("apis", &json!({ "telegram": api, "slack": api }).to_string());
+    provider
 }
 
 pub(crate) fn bot(service: &FakeService) -> TestClient {
-    TestClient::new(|cloud| chatbot::app_with(cloud, config(&service.url))).unwrap()
+    TestClient::on(values(&service.url), chatbot::app).unwrap()
 }
 
 pub(crate) fn bot_that_sends_nothing() -> TestClient {
-    TestClient::new(|cloud| chatbot::app_with(cloud, config("http://127.0.0.1:1"))).unwrap()
+    TestClient::on(values("http://127.0.0.1:1"), chatbot::app).unwrap()
 }
 
 pub(crate) fn fixture(name: &str) -> String {

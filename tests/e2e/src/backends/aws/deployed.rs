@@ -102,6 +102,10 @@ impl CloudUnderTest for DeployedTrial {
         let (function, api, clock) = (text("function"), text("api"), self.clock.clone());
         Ok(DeployedApp { account, manifest, function, api, clock, aging })
     }
+
+    async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {
+        Ok(self.account.set_parameter(key, value).await?)
+    }
 }
 
 impl DeployedTrial {

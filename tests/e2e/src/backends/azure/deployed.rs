@@ -23,7 +23,7 @@ use crate::backends::cloud::{CloudUnderTest, CloudWorld, new_prefix};
 use crate::backends::variables;
 use crate::built;
 use crate::functions_host::{FunctionApp, FunctionsHost};
-use isobar_conformance::{BuildApp, Harness, World};
+use isobar_conformance::{BuildApp, Harness, HarnessResult, World};
 
 /// Emulators, and the binary of one app.
 #[derive(Debug, Clone)]
@@ -87,5 +87,9 @@ impl CloudUnderTest for DeployedTrial {
         let host = Host::Process(FunctionsHost::start(FunctionApp { executable, files, settings }).await?);
         let aging = Some(Aging::new(&clock.manual, self.provider()));
         Ok(AzureApp { host, manifest: Arc::new(manifest), account, clock, aging })
+    }
+
+    async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {
+        self.trial.set_secret(key, value).await
     }
 }

@@ -96,6 +96,11 @@ impl CloudUnderTest for DeployedTrial {
             None => self.serve(app).await,
         }
     }
+
+    async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {
+        self.project.secrets.set(&self.project.id, key, value);
+        Ok(())
+    }
 }
 
 /// The caller of the service.
