@@ -98,4 +98,5 @@ const NOTES: &[(&str, &str)] = &[
     ("PS-7", "FIFO message group"),
     ("PS-15", "an SQS queue for each subscription"),
     ("PS-16", "`ChangeMessageVisibility` by the host that receives it early"),
+    ("SE-1", "`GetParameter` with decryption, or `GetSecretValue`"),
 ];

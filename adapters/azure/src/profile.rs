@@ -81,4 +81,5 @@ const NOTES: &[(&str, &str)] = &[
     ("PS-9", "a Storage Queue takes 44,544 bytes"),
     ("PS-15", "subscriptions of Service Bus; a topic in a Storage Queue has one"),
     ("PS-16", "scheduled message of Service Bus; visibility timeout of a Storage Queue"),
+    ("SE-1", "the newest version in the vault of `ISOBAR_SECRETS`"),
 ];

@@ -81,4 +81,5 @@ const NOTES: &[(&str, &str)] = &[
     ("PS-15", "a subscription with a filter; dead letters name theirs"),
     ("PS-16", "a due time in the attributes: the host returns the message until then"),
     ("FN-6", "less than the 300 s of Cloud Run's default"),
+    ("SE-1", "`versions/latest:access`"),
 ];

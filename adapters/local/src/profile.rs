@@ -41,4 +41,5 @@ const NOTES: &[(&str, &str)] = &[
     ("PS-14", "fsync before `publish` returns"),
     ("FN-2", "4.5 MB each way, streamed"),
     ("FN-5", "ticks missed while no process ran are delivered as one at start"),
+    ("SE-1", "the file `secrets.json`, read only by its owner"),
 ];

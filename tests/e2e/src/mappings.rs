@@ -38,7 +38,8 @@ fn gaps(text: &mut String) {
          Storage Queues), and as `Cosmos DB` on the emulator in Microsoft's own crate, with blobs on Azurite and **isobar's double\n\
          of Service Bus**, which has no emulator without a licence; those of key-value also on a lagging region of that emulator.\n\
          Those of Google Cloud run on Google's own emulators of Firestore and Pub/Sub, and on fake-gcs-server behind a proxy in\n\
-         which **isobar checks signatures, and the condition of a copy**. Doubles of isobar also call the app in place of Lambda,\n\
+         which **isobar checks signatures, and the condition of a copy**. **Key Vault and Secret Manager are doubles**; Parameter\n\
+         Store and Secrets Manager are those of the emulators. Doubles of isobar also call the app in place of Lambda,\n\
          the Functions host or Pub/Sub, and create Azure's events of blobs. DynamoDB Streams are those of the emulators. **No\n\
          emulator has the Cosmos DB trigger or Eventarc**: doubles of isobar read the changed documents, and call the app with the\n\
          recorded form of an event. End to end, the apps' binaries run in ministack's Lambda, under **isobar's double of the\n\
