@@ -78,6 +78,7 @@ pub async fn run_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud)
 
 /// The environment of the process, completed by the host.
 fn environment(adapters: &[Adapter]) -> Result<Environment> {
+    config::check_encoding()?;
     let environment = config::environment();
     if asks_for_manifest(&environment) { Ok(environment) } else { selection::complete(environment, adapters) }
 }

@@ -154,6 +154,8 @@ pub fn secret_store(
     let named = |error: Error| Error::config(format!("{ISOBAR_SECRETS}: {}", error.message()));
     let url = ResourceUrl::parse_store(text).map_err(named)?;
     let (provider, _) = provider_of(url.scheme(), environment, adapters, opened).map_err(named)?;
+    // Here its errors are reported once, and not for each secret.
+    provider.secrets(Some(&url)).map_err(named)?;
     Ok(Some((provider, url)))
 }
 

@@ -279,7 +279,7 @@ impl Cloud {
     /// ```
     pub fn secret(&self, name: &str) -> Secret {
         let is_optional = Arc::default();
-        Secret::new(self.value(ResourceKind::Secret, name, &is_optional, |_| Ok(())), is_optional)
+        Secret::new(self.value(ResourceKind::Secret, name, &is_optional, |_, _| Ok(())), is_optional)
     }
 
     /// Opens a configuration: JSON that is a `T`. The rules are those of [`secret`](Self::secret).
@@ -301,7 +301,7 @@ impl Cloud {
         kind: ResourceKind,
         name: &str,
         is_optional: &Arc<AtomicBool>,
-        parse: fn(&str) -> Result<V>,
+        parse: secret::Parse<V>,
     ) -> Resource<Source> {
         let (provider, url) = match &self.0.store {
             Some((provider, url)) => (provider, Some(url.clone())),

@@ -344,6 +344,16 @@ impl ResourceUrl {
             self.scheme, self.name
         )))
     }
+
+    /// Checks that the URL is that of a store of secrets with one of these schemes, and has no other parameters than these.
+    /// Errors: `Config`.
+    pub fn check_store(&self, schemes: &[&str], parameters: &[&str]) -> Result<()> {
+        if schemes.contains(&self.scheme()) {
+            return self.check_parameters(parameters);
+        }
+        let known: Vec<_> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+        Err(Error::config(format!("`{}://` is no store of secrets: use {}", self.scheme, known.join(" or "))))
+    }
 }
 
 #[cfg(test)]

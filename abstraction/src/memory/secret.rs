@@ -38,11 +38,9 @@ impl SecretStore for MemorySecrets {
         Ok(self.0.lock().get(key).cloned())
     }
 
-    fn check(&self, key: &str, kind: ResourceKind) -> Result<()> {
-        if self.0.lock().contains_key(key) {
-            return Ok(());
-        }
-        Err(Error::config(format!("it has no value; {}", self.how_to_set(key, kind))))
+    fn check(&self, key: &str, kind: ResourceKind) -> Result<Option<String>> {
+        let value = self.0.lock().get(key).cloned();
+        value.map(Some).ok_or_else(|| Error::config(format!("it has no value; {}", self.how_to_set(key, kind))))
     }
 
     fn how_to_set(&self, key: &str, kind: ResourceKind) -> String {

@@ -36,7 +36,8 @@ use crate::{Error, Result};
 /// provider.set_config("settings", r#"{"api": "https://api.example.org", "retries": "many"}"#);
 /// let settings = Cloud::new(Arc::new(provider)).config::<Settings>("settings");
 /// let error = settings.get().await.unwrap_err();
-/// assert_eq!(error.message(), "the field `retries` does not fit: expected u32, at line 1 column 52");
+/// let expected = "the field `retries` of the key `settings` does not fit: expected u32, at line 1 column 52";
+/// assert_eq!(error.message(), expected);
 /// # Ok::<(), isobar_abstraction::Error>(()) }).unwrap();
 /// ```
 pub struct Config<T>(Stored<Arc<T>>);
@@ -79,22 +80,25 @@ impl<T> fmt::Debug for Config<T> {
 }
 
 /// Errors: `Config` with the field, the expected type and the position, never with the value.
-pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<Arc<T>> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<Arc<T>> {
     let json = &mut serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut *json).map_err(|error| {
         let path = error.path().to_string();
-        wrong(&path, error.inner())
+        wrong(name, &path, error.inner())
     })?;
-    json.end().map_err(|error| wrong(".", &error))?;
+    json.end().map_err(|error| wrong(name, ".", &error))?;
     Ok(Arc::new(value))
 }
 
-fn wrong(path: &str, error: &serde_json::Error) -> Error {
+fn wrong(name: &str, path: &str, error: &serde_json::Error) -> Error {
     let place = format!("at line {} column {}", error.line(), error.column());
     if !error.is_data() {
-        return Error::config(format!("its value is not JSON, {place}"));
+        // A shell and `.env` remove the double quotes of JSON that is not in single ones.
+        return Error::config(format!(
+            "the value of {name} is not JSON, {place}; a shell and .env need single quotes around it"
+        ));
     }
-    let field = if path == "." { "the value".to_owned() } else { format!("the field `{path}`") };
+    let field = if path == "." { format!("the value of {name}") } else { format!("the field `{path}` of {name}") };
     let text = error.to_string();
     let text = text.strip_suffix(&format!(" {place}")).unwrap_or(&text);
     // The other messages of serde and all those of an app's own types may contain the value.

@@ -20,12 +20,13 @@ pub trait SecretStore: Debug + Send + Sync + 'static {
     /// Reads the value of a key; `None` if the store has no such key, or only deleted values of it.
     async fn get(&self, key: &str) -> Result<Option<String>>;
 
-    /// Checks a key at the start of an app, without a call.
+    /// Checks a key at the start of an app, without a call. The value, if it is known without one.
     ///
-    /// Errors: `Config` if the store cannot have this key, or if it is known without a call that it has no value.
-    fn check(&self, key: &str, kind: ResourceKind) -> Result<()> {
+    /// Errors: `Config` if the store cannot have this key, or if it is known without a call that it has no value. The message
+    /// ends with the next step, because `, or set ISOBAR_SECRET_…` is added.
+    fn check(&self, key: &str, kind: ResourceKind) -> Result<Option<String>> {
         let _ = (key, kind);
-        Ok(())
+        Ok(None)
     }
 
     /// How a person sets the value of a key, as the last part of an error: ``run `vault write shop-api-token …` ``.
@@ -45,7 +46,7 @@ impl SecretStore for NoSecretStore {
         Ok(None)
     }
 
-    fn check(&self, key: &str, kind: ResourceKind) -> Result<()> {
+    fn check(&self, key: &str, kind: ResourceKind) -> Result<Option<String>> {
         Err(Error::config(format!("no store of values is configured; {}", self.how_to_set(key, kind))))
     }
 

@@ -64,7 +64,7 @@ pub struct Secret(Stored<SecretValue>);
 
 impl Secret {
     pub(crate) fn new(resource: Resource<Source>, is_optional: Arc<AtomicBool>) -> Self {
-        Self(Stored::new(resource, is_optional, |text| Ok(SecretValue::new(text))))
+        Self(Stored::new(resource, is_optional, |text, _| Ok(SecretValue::new(text))))
     }
 
     /// Lets the app start without a value, on every provider. Then [`find`](Self::find) returns `None`.
@@ -100,9 +100,12 @@ impl fmt::Debug for Secret {
 pub(crate) struct Stored<V> {
     resource: Resource<Source>,
     is_optional: Arc<AtomicBool>,
-    parse: fn(&str) -> Result<V>,
+    parse: Parse<V>,
     cache: Arc<Cache<V>>,
 }
+
+/// Reads the text of a value. An error contains the name of its place, the second argument, and not the text.
+pub(crate) type Parse<V> = fn(&str, &str) -> Result<V>;
 
 impl<V> Clone for Stored<V> {
     fn clone(&self) -> Self {
@@ -112,7 +115,7 @@ impl<V> Clone for Stored<V> {
 }
 
 impl<V: Clone> Stored<V> {
-    fn new(resource: Resource<Source>, is_optional: Arc<AtomicBool>, parse: fn(&str) -> Result<V>) -> Self {
+    fn new(resource: Resource<Source>, is_optional: Arc<AtomicBool>, parse: Parse<V>) -> Self {
         Self { resource: resource.with_access(Access::Read), is_optional, parse, cache: Arc::default() }
     }
 
@@ -127,20 +130,21 @@ impl<V: Clone> Stored<V> {
     async fn find(&self) -> Result<Option<V>> {
         let read = self.resource.run("get", Access::Read, async |source| {
             let Some(text) = source.read().await? else { return Ok(None) };
-            (self.parse)(checked(&text, self.resource.limits.secret_bytes)?).map(Some)
+            let name = source.name();
+            (self.parse)(checked(&text, &name, self.resource.limits.secret_bytes)?, &name).map(Some)
         });
         self.cache.get(&*self.resource.clock, read).await
     }
 }
 
 /// A value without the line break at its end. Errors: `Config` for an empty one, `TooLarge`.
-fn checked(text: &str, limit: u64) -> Result<&str> {
+fn checked<'a>(text: &'a str, name: &str, limit: u64) -> Result<&'a str> {
     let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     if text.trim().is_empty() {
-        return Err(Error::config("its value is empty; set another one"));
+        return Err(Error::config(format!("the value of {name} is empty; set another one")));
     }
     let size = text.len() as u64;
-    if size > limit { Err(Error::too_large("the value in bytes", size, limit)) } else { Ok(text) }
+    if size > limit { Err(Error::too_large(&format!("the value of {name} in bytes"), size, limit)) } else { Ok(text) }
 }
 
 /// Checks at the start of an app what is known without a call. Errors: `Config`, `TooLarge`.
@@ -149,13 +153,15 @@ pub(crate) fn check<V>(
     kind: ResourceKind,
     limit: u64,
     is_optional: bool,
-    parse: fn(&str) -> Result<V>,
+    parse: Parse<V>,
 ) -> Result<()> {
-    match source.fixed() {
-        Some(text) => checked(text, limit).and_then(parse).map(drop),
-        None if is_optional => Ok(()),
-        None => source.check(kind),
-    }
+    let (name, text) = match source.check(kind) {
+        Ok(Some(text)) => (source.name(), text),
+        Ok(None) => return Ok(()),
+        Err(_) if is_optional => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    checked(&text, &name, limit).and_then(|text| parse(text, &name)).map(drop)
 }
 
 #[cfg(test)]

@@ -43,10 +43,11 @@ impl Source {
         Self { variable, place: Place::Store { store, key } }
     }
 
-    pub(crate) fn fixed(&self) -> Option<&str> {
+    /// Where a person finds the value, for an error about it.
+    pub(crate) fn name(&self) -> String {
         match &self.place {
-            Place::Variable(value) => Some(value),
-            Place::Store { .. } => None,
+            Place::Variable(_) => self.variable.clone(),
+            Place::Store { key, .. } => format!("the key `{key}`"),
         }
     }
 
@@ -57,8 +58,12 @@ impl Source {
         }
     }
 
-    pub(crate) fn check(&self, kind: ResourceKind) -> Result<()> {
-        let Place::Store { store, key } = &self.place else { return Ok(()) };
+    /// The value, if it is known without a call. Errors: `Config` if there is none.
+    pub(crate) fn check(&self, kind: ResourceKind) -> Result<Option<String>> {
+        let (store, key) = match &self.place {
+            Place::Variable(value) => return Ok(Some(value.clone())),
+            Place::Store { store, key } => (store, key),
+        };
         let with_variable = |error: Error| Error::config(format!("{}, or set {}", error.message(), self.variable));
         store.check(key, kind).map_err(with_variable)
     }

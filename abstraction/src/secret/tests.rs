@@ -9,8 +9,9 @@ use serde::Deserialize;
 use super::cache::LIFETIME;
 use super::config::parse;
 use super::*;
-use crate::ErrorKind;
 use crate::clock::{Clock, ManualClock};
+use crate::memory::MemoryProvider;
+use crate::{App, Cloud, ErrorKind, TestClient};
 
 /// A cache of numbers, and the number of reads.
 struct Numbers {
@@ -116,34 +117,52 @@ enum Mode {
 #[test]
 fn json_that_does_not_fit_is_named_by_its_field_without_its_value() {
     let wrong = [
-        (r#"{"mode": "hunter2"}"#, "the field `mode` does not fit: expected `fast` or `slow`, at line 1 column 18"),
+        (
+            r#"{"mode": "hunter2"}"#,
+            "the field `mode` of X does not fit: expected `fast` or `slow`, at line 1 column 18",
+        ),
         (
             r#"{"mode": "fast", "names": {"a": "hunter2, expected x"}}"#,
-            "the field `names.a` does not fit: expected u8, at",
+            "the field `names.a` of X does not fit: expected u8, at",
         ),
-        (r#"{"names": {}}"#, "the value does not fit: missing field `mode`, at line 1 column 13"),
+        (r#"{"names": {}}"#, "the value of X does not fit: missing field `mode`, at line 1 column 13"),
         (r#"{"mode": "slow", "nmaes": {}}"#, "does not fit: expected `names` or `mode`, at line 1"),
-        (r#"{"mode": "slow"} hunter2"#, "its value is not JSON, at line 1 column 18"),
-        ("hunter2", "its value is not JSON, at line 1 column 1"),
-        (r#""hunter2""#, "the value does not fit: expected struct Settings, at line 1 column 9"),
+        (r#"{"mode": "slow"} hunter2"#, "the value of X is not JSON, at line 1 column 18"),
+        ("hunter2", "the value of X is not JSON, at line 1 column 1"),
+        (r#""hunter2""#, "the value of X does not fit: expected struct Settings, at line 1 column 9"),
     ];
     for (text, expected) in wrong {
-        let error = parse::<Settings>(text).unwrap_err();
+        let error = parse::<Settings>(text, "X").unwrap_err();
         assert!(error.message().contains(expected), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
-    let settings = parse::<Settings>(r#"{"mode": "slow", "names": {"a": 1}}"#).unwrap();
+    let settings = parse::<Settings>(r#"{"mode": "slow", "names": {"a": 1}}"#, "X").unwrap();
     assert!(matches!(settings.mode, Mode::Slow) && settings.names["a"] == 1);
-    assert!(matches!(parse::<Settings>(r#"{"mode": "fast"}"#).unwrap().mode, Mode::Fast));
+    assert!(matches!(parse::<Settings>(r#"{"mode": "fast"}"#, "X").unwrap().mode, Mode::Fast));
 }
 
 #[test]
 fn one_line_break_at_the_end_is_removed_and_an_empty_value_is_an_error() {
     for (text, value) in [("a", "a"), ("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a ")] {
-        assert_eq!(checked(text, 9).unwrap(), value, "{text:?}");
+        assert_eq!(checked(text, "X", 9).unwrap(), value, "{text:?}");
     }
     for empty in ["", "\n", "  "] {
-        assert_eq!(checked(empty, 9).unwrap_err().kind(), ErrorKind::Config, "{empty:?}");
+        assert_eq!(checked(empty, "X", 9).unwrap_err().kind(), ErrorKind::Config, "{empty:?}");
     }
-    assert_eq!(checked(&"x".repeat(10), 9).unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(checked(&"x".repeat(10), "X", 9).unwrap_err().kind(), ErrorKind::TooLarge);
+}
+
+#[test]
+fn a_known_value_that_does_not_fit_stops_the_start_even_if_it_is_optional() {
+    let provider = MemoryProvider::default();
+    provider.set_config("settings", "{}");
+    provider.set_secret("token", " ");
+    let error = TestClient::on(provider, |cloud: &Cloud| {
+        drop((cloud.config::<Settings>("settings").optional(), cloud.secret("token")));
+        App::new("caller")
+    });
+    let error = error.unwrap_err();
+    for expected in ["the value of the key `settings` does not fit", "the value of the key `token` is empty"] {
+        assert!(error.message().contains(expected), "{error}");
+    }
 }

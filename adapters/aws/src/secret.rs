@@ -16,13 +16,9 @@ use crate::service::{AwsService, JsonApi, read_json};
 
 /// Opens the store of a URL, or Parameter Store without one. Connects to nothing. Errors: `Config`.
 pub(crate) fn open(state: &Arc<State>, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {
-    let scheme = match url.map_or("ssm", ResourceUrl::scheme) {
-        "ssm" => "ssm",
-        "secretsmanager" => "secretsmanager",
-        other => {
-            return Err(Error::config(format!("`{other}://` is no store of AWS: use ssm:// or secretsmanager://")));
-        }
-    };
+    url.map_or(Ok(()), |url| url.check_store(&["ssm", "secretsmanager"], &["region", "endpoint"]))?;
+    let is_ssm = url.is_none_or(|url| url.scheme() == "ssm");
+    let scheme = if is_ssm { "ssm" } else { "secretsmanager" };
     if let Some(name) = url.map(ResourceUrl::name).filter(|name| !name.is_empty()) {
         return Err(Error::config(format!(
             "`{scheme}://{}` names a store, but an account has one in each region: use {scheme}://, with ISOBAR_PREFIX \
@@ -30,14 +26,13 @@ pub(crate) fn open(state: &Arc<State>, url: Option<&ResourceUrl>) -> Result<Arc<
             name.escape_debug()
         )));
     }
-    url.map_or(Ok(()), |url| url.check_parameters(&["region", "endpoint"]))?;
     let parameter = |key: &str, check: fn(&str, &str) -> Result<String>| {
         let value = url.and_then(|url| url.parameter(key));
         value.map(|value| check(&format!("the {key} of {scheme}://"), value)).transpose()
     };
     let (region, endpoint) = (parameter("region", check_region)?, parameter("endpoint", check_endpoint)?);
     let service = AwsService::new(Arc::clone(state), scheme, region.as_deref())?.with_endpoint(endpoint);
-    Ok(if scheme == "ssm" { Arc::new(ParameterStore(service)) } else { Arc::new(SecretsManager(service)) })
+    Ok(if is_ssm { Arc::new(ParameterStore(service)) } else { Arc::new(SecretsManager(service)) })
 }
 
 /// The Parameter Store of an account in one region.
@@ -72,10 +67,10 @@ impl SecretStore for ParameterStore {
     }
 
     /// Source: <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html>.
-    fn check(&self, key: &str, kind: ResourceKind) -> Result<()> {
+    fn check(&self, key: &str, kind: ResourceKind) -> Result<Option<String>> {
         let name = key.to_ascii_lowercase();
         if !["aws", "ssm"].iter().any(|word| name.starts_with(word)) {
-            return Ok(());
+            return Ok(None);
         }
         Err(Error::config(format!(
             "the {kind} is `{key}` in Parameter Store, whose names cannot begin with `aws` or `ssm`: set ISOBAR_PREFIX, or \

@@ -47,7 +47,7 @@ struct Answer {
 
 impl KeyVault {
     fn new(state: Arc<State>, url: &ResourceUrl) -> Result<Self> {
-        url.check_parameters(&["endpoint"])?;
+        url.check_store(&["keyvault"], &["endpoint"])?;
         let name = check_vault(url.name())?;
         let endpoint = match url.parameter("endpoint") {
             Some(endpoint) => check_safe_for_secrets(&format!("the endpoint of keyvault://{name}"), endpoint)?,
@@ -134,6 +134,7 @@ mod tests {
         }
         for (bad, named) in [
             ("keyvault://", "3 to 24"),
+            ("cosmos://abc", "use keyvault://"),
             ("keyvault://ab", "`keyvault://ab`"),
             ("keyvault://1abc", "1abc"),
             ("keyvault://a--b", "a--b"),

@@ -8,6 +8,7 @@ use isobar_abstraction::driver::{Environment, ISOBAR_STAGE, Location, Prefix, Re
 use isobar_abstraction::{Error, EventQueue, Result};
 
 use crate::profile::PROFILE;
+use crate::store::folder::STAGES;
 
 /// The data folder; `.isobar` in the working folder by default.
 pub const ISOBAR_DATA: &str = "ISOBAR_DATA";
@@ -32,6 +33,7 @@ usage: [--host ADDRESS] [--port PORT] [--inspect-port PORT] [--check]
 environment:
   ISOBAR_DATA=FOLDER   the data folder, .isobar by default
   ISOBAR_STAGE=NAME    the stage: its data are in stages/NAME of the data folder
+  ISOBAR_SECRETS=URL   the store of secrets and configuration, secrets.json of the data folder by default
   ISOBAR_MANIFEST=1    print the app's manifest as JSON, and exit
   RUST_LOG=debug       log more; isobar=debug or isobar::request=off for parts of it
   the file .env of the working folder adds variables that are not set";
@@ -85,7 +87,7 @@ impl LocalConfig {
         let mut config = Self::new(environment.var(ISOBAR_DATA).unwrap_or(".isobar"));
         config.prefix = environment.prefix()?;
         if let Some(stage) = environment.var(ISOBAR_STAGE) {
-            config.data = config.data.join("stages").join(stage);
+            config.data = config.data.join(STAGES).join(stage);
         }
         if let Some(port) = environment.parse(PORT, PORT_NUMBER)? {
             config.port = port;
@@ -132,21 +134,30 @@ impl LocalConfig {
 /// Adds the variables of the file `.env` of the working folder that are not set.
 ///
 /// Errors: `Config` for a malformed line. No error contains a line, because it may be a secret.
-pub(crate) fn with_dot_env(mut environment: Environment) -> Result<Environment> {
-    let lines = match dotenvy::from_path_iter(DOT_ENV) {
-        Ok(lines) => lines,
-        Err(error) if error.not_found() => return Ok(environment),
-        Err(_) => return Err(Error::config(format!("{DOT_ENV} cannot be read; correct its permissions"))),
+pub(crate) fn with_dot_env(environment: Environment) -> Result<Environment> {
+    let text = match std::fs::read_to_string(DOT_ENV) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(environment),
+        Err(error) => return Err(Error::config(format!("{DOT_ENV} cannot be read: {error}; correct or remove it"))),
     };
-    let mut last = "the beginning".to_owned();
-    for line in lines {
-        let (name, value) = line.map_err(|_| {
-            Error::config(format!("{DOT_ENV} is malformed after {last}; a line is NAME=value or NAME='any text'"))
-        })?;
-        last = format!("the variable {name}");
+    with_variables(environment, &text)
+}
+
+fn with_variables(mut environment: Environment, text: &str) -> Result<Environment> {
+    for variable in dotenvy::from_read_iter(text.trim_start_matches('\u{feff}').as_bytes()) {
+        let (name, value) = variable.map_err(|error| malformed(text, &error))?;
         environment = environment.with_default(name, value);
     }
     Ok(environment)
+}
+
+fn malformed(text: &str, error: &dotenvy::Error) -> Error {
+    let place = match error {
+        dotenvy::Error::LineParse(line, _) => text.find(line.as_str()),
+        _ => None,
+    };
+    let place = place.map_or_else(String::new, |at| format!(" at line {}", text[..at].matches('\n').count() + 1));
+    Error::config(format!("{DOT_ENV} is malformed{place}; a line is NAME=value, or NAME='any text' in single quotes"))
 }
 
 /// The name in `redb://name`, `file://name` or `queue://name`. Errors: `Config` for another scheme or a parameter.
@@ -201,6 +212,18 @@ mod tests {
         assert_eq!(of(&[("PORT", "81")], &[]).unwrap().port, 81);
         assert_eq!(of(&[("PORT", "81")], &["--port", "82"]).unwrap().port, 82);
         assert_eq!(of(&[], &["--port=83", "--host", "0.0.0.0"]).unwrap().host.to_string(), "0.0.0.0");
+    }
+
+    #[test]
+    fn a_malformed_line_of_dot_env_is_an_error_with_its_number_and_without_its_text() {
+        let of = |text: &str| with_variables(Environment::default().with_var("SET", "1"), text);
+        let read = of("\u{feff}# of the laptop\r\nexport A='{\"a\": 1}'\r\nSET=2\r\n").unwrap();
+        assert_eq!((read.var("A"), read.var("SET")), (Some(r#"{"a": 1}"#), Some("1")));
+        for text in ["# a\n\nA=1\nB: hunter2\n", "A=1\r\n\r\n\r\nB={\"a\": \"hunter2\"}\r\n"] {
+            let error = of(text).unwrap_err();
+            assert!(error.message().starts_with(".env is malformed at line 4;"), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
     }
 
     #[test]

@@ -110,12 +110,10 @@ impl Provider for LocalProvider {
 
     fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {
         let Some(url) = url else { return Ok(Arc::new(SecretFile::new(&self.0.config.secrets))) };
-        url.check_parameters(&[])?;
-        match (url.scheme(), url.name()) {
-            ("file", path) if !path.is_empty() => Ok(Arc::new(SecretFile::new(path))),
-            (scheme, _) => Err(Error::config(format!(
-                "a store of values of the local provider is `file://PATH`, the path of a JSON file, not `{scheme}://`"
-            ))),
+        url.check_store(&["file"], &[])?;
+        match url.name() {
+            "" => Err(Error::config("`file://` names no file: use file://PATH, the path of a JSON file")),
+            path => Ok(Arc::new(SecretFile::new(path))),
         }
     }
 

@@ -9,7 +9,7 @@ use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::{Error, Result};
 use serde_json::{Map, Value};
 
-/// The file `{"<key>": "<text>", …}`, which is read at each call. A value that is not a string is its JSON.
+/// The file `{"<key>": "<text>", …}`, which is read at each call. `null` is no value; any other that is not a string is its JSON.
 #[derive(Debug)]
 pub(crate) struct SecretFile(PathBuf);
 
@@ -24,17 +24,19 @@ impl SecretFile {
         let text = match std::fs::read_to_string(&self.0) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::unavailable(format!("{path} cannot be read")).with_source(error)),
+            Err(error) => return Err(Error::unavailable(format!("{path} cannot be read: {error}; correct it"))),
         };
         check_mode(&self.0)?;
         let mut values: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            Error::config(format!("{path} is not a JSON object of texts by key, at line {line} column {column}"))
+            let place = format!("at line {line} column {column}");
+            Error::config(format!(r#"{path} is not a JSON object, {place}; correct it to {{"KEY": "VALUE", …}}"#))
         })?;
-        Ok(values.remove(key).map(|value| match value {
-            Value::String(text) => text,
-            json => json.to_string(),
-        }))
+        Ok(match values.remove(key) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text),
+            Some(json) => Some(json.to_string()),
+        })
     }
 }
 
@@ -44,15 +46,14 @@ impl SecretStore for SecretFile {
         self.value(key)
     }
 
-    fn check(&self, key: &str, kind: ResourceKind) -> Result<()> {
-        match self.value(key)? {
-            Some(_) => Ok(()),
-            None => Err(Error::config(format!("it has no value; {}", self.how_to_set(key, kind)))),
-        }
+    fn check(&self, key: &str, kind: ResourceKind) -> Result<Option<String>> {
+        let value = self.value(key)?;
+        value.map(Some).ok_or_else(|| Error::config(format!("it has no value; {}", self.how_to_set(key, kind))))
     }
 
-    fn how_to_set(&self, key: &str, _: ResourceKind) -> String {
-        format!("add `{key}` to {} (mode 600)", self.0.display())
+    fn how_to_set(&self, key: &str, kind: ResourceKind) -> String {
+        let value = if kind == ResourceKind::Config { "{…}" } else { "\"…\"" };
+        format!(r#"add `"{key}": {value}` to the JSON object in {} (mode 600)"#, self.0.display())
     }
 }
 

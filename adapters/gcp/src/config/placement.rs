@@ -127,7 +127,7 @@ impl GcpConfig {
     pub(crate) fn secrets(&self, url: Option<&ResourceUrl>) -> Result<SecretsPlacement> {
         let google = || Endpoint::of_google("https://secretmanager.googleapis.com");
         let Some(url) = url else { return Ok(SecretsPlacement { endpoint: google(), project: self.project.clone() }) };
-        url.check_parameters(&["endpoint"])?;
+        url.check_store(&["gsm"], &["endpoint"])?;
         let named = Some(url.name()).filter(|name| !name.is_empty());
         let project = named.map(|name| check_project("the project of gsm://", name)).transpose()?;
         let endpoint =

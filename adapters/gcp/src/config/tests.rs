@@ -47,7 +47,13 @@ fn secrets_are_in_the_project_of_the_url_or_of_the_app() {
     assert_eq!(config.secrets(None).unwrap(), of("p-1"));
     assert_eq!((secrets("gsm://").unwrap(), secrets("gsm://p-2").unwrap()), (of("p-1"), of("p-2")));
     assert_eq!(secrets("gsm://?endpoint=http://127.0.0.1:1").unwrap().endpoint.access, Access::Anonymous);
-    for (bad, named) in [("gsm://P_1", "P_1"), ("gsm://?region=x", "region"), ("gsm://?endpoint=x", "endpoint")] {
+    let bad = [
+        ("gsm://P_1", "P_1"),
+        ("gsm://?region=x", "region"),
+        ("gsm://?endpoint=x", "endpoint"),
+        ("gs://p-1", "gsm://"),
+    ];
+    for (bad, named) in bad {
         let error = secrets(bad).unwrap_err();
         assert!(error.message().contains(named), "{error}");
     }

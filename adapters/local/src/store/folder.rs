@@ -13,6 +13,9 @@ use super::is_full;
 /// Locked by the process that has the folder.
 const LOCK: &str = "isobar.lock";
 
+/// The folder of the data of stages, in the data folder.
+pub(crate) const STAGES: &str = "stages";
+
 /// Keeps other processes out of a data folder until it is dropped.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
@@ -61,8 +64,10 @@ pub(crate) fn in_use() -> Error {
 }
 
 fn make(folder: &Path) -> io::Result<()> {
+    let stage = folder;
+    let folder = root(stage);
     let is_new = !folder.exists();
-    make_private(folder, true)?;
+    make_private(stage, true)?;
     if !is_new && let Some(rights) = rights_of_others(folder) {
         tracing::warn!(
             folder = %folder.display(),
@@ -76,7 +81,14 @@ fn make(folder: &Path) -> io::Result<()> {
             write_whole(&ignore, b"*\n")?;
         }
     }
-    sync(folder)
+    sync(folder)?;
+    sync(stage)
+}
+
+/// The folder with `secrets.json`, which is above that of a stage.
+fn root(folder: &Path) -> &Path {
+    let stages = folder.parent().filter(|parent| parent.file_name().is_some_and(|name| name == STAGES));
+    stages.and_then(Path::parent).unwrap_or(folder)
 }
 
 fn is_empty(folder: &Path) -> io::Result<bool> {

@@ -151,6 +151,16 @@ fn what_an_aborted_start_left_does_not_hinder_the_next() {
     assert!(!folder.path().join("isobar.redb.new").exists());
 }
 
+#[test]
+fn secrets_above_the_folder_of_a_stage_are_not_for_a_repository() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join(".isobar");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("secrets.json"), "{}").unwrap();
+    Store::new(data.join("stages/dev")).open().unwrap();
+    assert_eq!(fs::read_to_string(data.join(".gitignore")).unwrap(), "*\n");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn only_the_owner_may_read_what_is_stored() {
