@@ -49,8 +49,9 @@ pub(crate) async fn manifest(binary: &Path, app: BuildApp) -> Result<Manifest> {
         let errors = String::from_utf8_lossy(&output.stderr);
         return Err(Error::internal(format!("the binary printed no manifest: {errors}")));
     }
-    let memory = Cloud::memory();
-    let (declared, manifest) = (app(&memory)?.start(&memory)?, serde_json::from_slice(&output.stdout)?);
+    // It needs no values of secrets.
+    let cloud = Cloud::declaration();
+    let (declared, manifest) = (app(&cloud)?.start(&cloud)?, serde_json::from_slice(&output.stdout)?);
     if declared == manifest {
         return Ok(manifest);
     }

@@ -1,5 +1,5 @@
 //! One binary with all providers does the same on all four hosts: Lambda, the Functions host, Cloud Run, and a laptop. It
-//! selects the provider from its environment.
+//! selects the provider from its environment. The binary of `cron` runs twice on each, as two stages.
 //!
 //! Each runs on the services of that provider's trials: ministack; the double of the Functions host, the Cosmos emulator,
 //! Azurite and the double of Service Bus; Google's emulators and fake-gcs-server; and none. Each trial starts its own.
@@ -18,6 +18,7 @@ use isobar_conformance::memory::Memory;
 use isobar_conformance::target::run_check;
 use isobar_conformance::{Harness, TrialResult};
 use isobar_e2e::backends::laptop::Laptop;
+use isobar_e2e::backends::stages::{self, Stages};
 use isobar_e2e::backends::{aws, azure, gcp};
 use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Emulator, MINISTACK, Node, Python};
 use isobar_e2e::{built, transcript};
@@ -45,7 +46,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let binaries = ["shortener", "notes"].map(|app| {
+    let binaries = ["shortener", "notes", "cron"].map(|app| {
         // A list needs no build.
         let path = match arguments.list {
             true => PathBuf::new(),
@@ -105,8 +106,14 @@ fn on_a_laptop(binary: &Binary) -> Result<Result<Completion, Failed>, Absent> {
     Ok(run_check(TIMEOUT, does_the_same(Laptop(binary.path.clone()), binary.app)))
 }
 
-/// The transcript of the app is the same as in memory.
-async fn does_the_same(host: impl Harness, app: &str) -> TrialResult {
+/// The transcript of the app is the same as in memory; that of `cron` is of two stages.
+async fn does_the_same(host: impl Harness + Stages, app: &str) -> TrialResult {
+    if app == "cron" {
+        let of = |stage| format!(r#"{stage}: {{"path":"/{stage}","token":"Bearer token-of-{stage}"}}"#);
+        let found = stages::transcript(&host, cron::app).await?;
+        assert_eq!(found, ["blue", "green"].map(of), "{}", host.name());
+        return Ok(());
+    }
     let (expected, found) = if app == "notes" {
         (transcript::notes(&Memory, notes::app).await?, transcript::notes(&host, notes::app).await?)
     } else {

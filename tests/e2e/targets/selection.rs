@@ -80,7 +80,7 @@ fn a_third_partys_provider_is_selected_like_the_others() {
     let found = routes(&[("ISOBAR_TABLE_LINKS", "heap://links-prod")], &with_heap).unwrap();
     assert_eq!(found[0].2, "links-prod");
     let message = routes(&[("ISOBAR_TABLE_LINKS", "mongodb://x")], &with_heap).unwrap_err();
-    assert!(message.ends_with("pubsub, heap"), "{message}");
+    assert!(message.ends_with("gsm, heap"), "{message}");
     let vars = environment(&[("ISOBAR_TABLE_LINKS", "heap://a"), ("ISOBAR_TOPIC_CLICKS", "memory://b")]);
     let host = (HEAP.open)(&vars).unwrap();
     let routes = selection::routes(&vars, &with_heap, &mut HashMap::from([("heap", Arc::clone(&host))])).unwrap();

@@ -25,8 +25,9 @@ use endpoints::Endpoints;
 
 use super::aging::{ClockSteps, age};
 use super::cloud::{CloudUnderTest, CloudWorld};
-use super::local::{Inspector, LocalApp};
+use super::local::{Inspector, LocalApp, set_secret};
 use super::service::Service;
+use crate::backends::stages::Stages;
 use crate::built;
 use isobar_conformance::{BuildApp, Harness, HarnessResult, RunningApp, World};
 
@@ -42,20 +43,58 @@ impl Harness for Laptop {
 
     async fn open(&self) -> Result<Box<dyn World>> {
         let folder = TempDir::new().map_err(|error| Error::internal("no temporary folder").with_source(error))?;
-        let (executable, folder) = (self.0.clone(), Arc::new(folder));
-        let (clock, served) = (ManualClock::default(), Arc::default());
-        Ok(Box::new(CloudWorld(LaptopTrial { executable, folder, clock, served })))
+        Ok(Box::new(CloudWorld(LaptopTrial::new(self.0.clone(), Arc::new(folder), None))))
+    }
+}
+
+#[async_trait]
+impl Stages for Laptop {
+    type Stage = LaptopTrial;
+
+    async fn open_stages(&self, _app: &str, stages: &[&str]) -> Result<Vec<CloudWorld<LaptopTrial>>> {
+        let folder = TempDir::new().map_err(|error| Error::internal("no temporary folder").with_source(error))?;
+        let folder = Arc::new(folder);
+        let of = |stage: &&str| LaptopTrial::new(self.0.clone(), Arc::clone(&folder), Some(stage));
+        Ok(stages.iter().map(of).map(CloudWorld).collect())
+    }
+
+    async fn stored(
+        _world: &CloudWorld<LaptopTrial>,
+        app: &LaptopApp,
+        table: &str,
+        partition: &str,
+    ) -> Result<Vec<Value>> {
+        let path = format!("tables/{table}?partition={partition}");
+        let page: Value = app.served.inspect(Method::GET, &path, Bytes::new()).await?.json()?;
+        let items = page["items"].as_array().ok_or_else(|| Error::internal(format!("no `items` in {page}")))?;
+        Ok(items.iter().map(|item| item["value"].clone()).collect())
     }
 }
 
 /// The app of the binary, once it runs.
 type Served = Arc<OnceLock<Arc<LocalApp>>>;
 
-struct LaptopTrial {
+/// The folder of one trial, and the binary that runs on it.
+#[derive(Debug)]
+pub struct LaptopTrial {
     executable: PathBuf,
     folder: Arc<TempDir>,
+    /// The folder with the data, in `folder`.
+    data: PathBuf,
+    variables: Vec<(String, String)>,
     clock: ManualClock,
     served: Served,
+}
+
+impl LaptopTrial {
+    fn new(executable: PathBuf, folder: Arc<TempDir>, stage: Option<&str>) -> Self {
+        let root = folder.path();
+        let data = stage.map_or(root.to_owned(), |stage| root.join("stages").join(stage));
+        let stage = stage.map(|stage| ("ISOBAR_STAGE".to_owned(), stage.to_owned()));
+        let variables = [("ISOBAR_DATA".to_owned(), root.display().to_string())].into_iter().chain(stage).collect();
+        let (clock, served) = (ManualClock::default(), Arc::default());
+        Self { executable, folder, data, variables, clock, served }
+    }
 }
 
 #[async_trait]
@@ -72,9 +111,8 @@ impl CloudUnderTest for LaptopTrial {
 
     async fn run(&self, app: BuildApp) -> Result<LaptopApp> {
         let manifest = built::manifest(&self.executable, app).await?;
-        let data = self.folder.path().display().to_string();
-        let service = Service::start(self.executable.clone(), vec![("ISOBAR_DATA".to_owned(), data)]).await?;
-        let inspector = Inspector::File(self.folder.path().join("inspector.json"));
+        let service = Service::start(self.executable.clone(), self.variables.clone()).await?;
+        let inspector = Inspector::File(self.data.join("inspector.json"));
         let served = Arc::new(LocalApp::at(&format!("127.0.0.1:{}", service.port()), inspector, manifest));
         // The overview contains the host that the app selected.
         let overview: Value = served.inspect(Method::GET, "", Bytes::new()).await?.json()?;
@@ -82,14 +120,22 @@ impl CloudUnderTest for LaptopTrial {
             return Err(Error::internal(format!("not a laptop: {overview}")));
         }
         self.served.set(Arc::clone(&served)).map_err(|_| Error::config("this world already runs an app"))?;
-        Ok(LaptopApp { service, served, folder: Arc::clone(&self.folder), steps: ClockSteps::new(&self.clock) })
+        let (data, steps) = (self.data.clone(), ClockSteps::new(&self.clock));
+        Ok(LaptopApp { service, served, data, _folder: Arc::clone(&self.folder), steps })
+    }
+
+    async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {
+        Ok(set_secret(self.folder.path(), key, value)?)
     }
 }
 
-struct LaptopApp {
+/// The process.
+#[derive(Debug)]
+pub struct LaptopApp {
     service: Service,
     served: Arc<LocalApp>,
-    folder: Arc<TempDir>,
+    data: PathBuf,
+    _folder: Arc<TempDir>,
     steps: ClockSteps,
 }
 
@@ -101,7 +147,7 @@ impl LaptopApp {
         if !ended.success() {
             return Err(Error::internal(format!("the app ended with a failure: {ended}")));
         }
-        let provider = LocalProvider::new(LocalConfig::new(self.folder.path()));
+        let provider = LocalProvider::new(LocalConfig::new(&self.data));
         age(&provider, self.served.manifest(), by).await?;
         // The last handle releases the folder.
         drop(provider);

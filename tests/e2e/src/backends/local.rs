@@ -2,7 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,16 +68,7 @@ impl World for LocalWorld {
     }
 
     async fn set_secret(&self, name: &str, value: Option<&str>) -> HarnessResult<()> {
-        let file = self.folder.path().join("secrets.json");
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|_| "{}".to_owned());
-        let mut values: serde_json::Map<String, Value> = serde_json::from_str(&text)?;
-        match value {
-            Some(value) => drop(values.insert(name.to_owned(), value.into())),
-            None => drop(values.remove(name)),
-        }
-        let written = std::fs::write(&file, Value::Object(values).to_string())
-            .and_then(|()| std::fs::set_permissions(&file, Permissions::from_mode(0o600)));
-        Ok(written.map_err(|error| Error::internal("the file of secrets cannot be written").with_source(error))?)
+        Ok(set_secret(self.folder.path(), name, value)?)
     }
 
     async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {
@@ -100,6 +91,20 @@ impl World for LocalWorld {
         let (provider, server) = opened?;
         Ok(Box::new(Self { folder, clock, provider, _server: server }))
     }
+}
+
+/// Sets a value in the file of secrets of a data folder; `None` removes it.
+pub(super) fn set_secret(data: &Path, key: &str, value: Option<&str>) -> Result<()> {
+    let file = data.join("secrets.json");
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|_| "{}".to_owned());
+    let mut values: serde_json::Map<String, Value> = serde_json::from_str(&text)?;
+    match value {
+        Some(value) => drop(values.insert(key.to_owned(), value.into())),
+        None => drop(values.remove(key)),
+    }
+    let written = std::fs::write(&file, Value::Object(values).to_string())
+        .and_then(|()| std::fs::set_permissions(&file, Permissions::from_mode(0o600)));
+    written.map_err(|error| Error::internal("the file of secrets cannot be written").with_source(error))
 }
 
 /// The provider on a folder, and a server of no app.

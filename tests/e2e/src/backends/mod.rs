@@ -13,6 +13,7 @@ pub mod local;
 mod pause;
 mod provisioned;
 pub mod service;
+pub mod stages;
 mod wait;
 
 use std::collections::BTreeMap;

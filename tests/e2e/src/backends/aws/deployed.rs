@@ -29,6 +29,7 @@ use super::{Services, events};
 use crate::backends::aging::Aging;
 use crate::backends::cloud::{CloudUnderTest, CloudWorld, new_prefix};
 use crate::backends::dead_letters::DeadLetterQueues;
+use crate::backends::stages::{Stages, variables_of};
 use crate::backends::{handler_error, send, send_to, wait};
 use crate::built;
 use crate::server::not_a_request;
@@ -66,16 +67,32 @@ impl Harness for Deployed {
     }
 
     async fn open(&self) -> Result<Box<dyn World>> {
+        Ok(Box::new(self.clone().open_as(&new_prefix())?))
+    }
+}
+
+#[async_trait]
+impl Stages for Deployed {
+    type Stage = DeployedTrial;
+
+    async fn open_stages(&self, app: &str, stages: &[&str]) -> Result<Vec<CloudWorld<DeployedTrial>>> {
+        let of = |stage| Self { environment: variables_of(stage), ..self.clone() };
+        stages.iter().map(|stage| of(stage).open_as(&format!("{app}-{stage}-"))).collect()
+    }
+}
+
+impl Deployed {
+    fn open_as(self, prefix: &str) -> Result<CloudWorld<DeployedTrial>> {
         let services = Services { endpoint: self.endpoint.clone(), account: ACCOUNT };
-        let account = Arc::new(Account::new(services, &new_prefix())?);
+        let account = Arc::new(Account::new(services, prefix)?);
         let config = AwsConfig::from_environment(&account.environment())?;
-        let trial = DeployedTrial { deployed: self.clone(), account, config, clock: ManualClock::default() };
-        Ok(Box::new(CloudWorld(trial)))
+        Ok(CloudWorld(DeployedTrial { deployed: self, account, config, clock: ManualClock::default() }))
     }
 }
 
 /// The resources of one trial, and the binary that runs on them.
-struct DeployedTrial {
+#[derive(Debug)]
+pub struct DeployedTrial {
     deployed: Deployed,
     account: Arc<Account>,
     config: AwsConfig,
@@ -142,7 +159,9 @@ fn failed(source: std::io::Error) -> Error {
     Error::internal("a process cannot be run").with_source(source)
 }
 
-struct DeployedApp {
+/// The function, behind its API.
+#[derive(Debug)]
+pub struct DeployedApp {
     account: Arc<Account>,
     manifest: Manifest,
     function: String,

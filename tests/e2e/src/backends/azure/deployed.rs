@@ -20,6 +20,7 @@ use super::host::Host;
 use super::{AzureTrial, Services, files};
 use crate::backends::aging::Aging;
 use crate::backends::cloud::{CloudUnderTest, CloudWorld, new_prefix};
+use crate::backends::stages::{Stages, variables_of};
 use crate::backends::variables;
 use crate::built;
 use crate::functions_host::{FunctionApp, FunctionsHost};
@@ -52,8 +53,26 @@ impl Harness for Deployed {
 impl Deployed {
     /// A world in which nothing is stored and nothing runs.
     pub async fn open_world(&self) -> Result<CloudWorld<DeployedTrial>> {
-        let trial = self.services.open_by(&new_prefix(), Some(Arc::new(SystemClock))).await?;
-        Ok(CloudWorld(DeployedTrial { trial, deployed: self.clone() }))
+        self.clone().open_as(&new_prefix()).await
+    }
+
+    async fn open_as(self, prefix: &str) -> Result<CloudWorld<DeployedTrial>> {
+        let trial = self.services.open_by(prefix, Some(Arc::new(SystemClock))).await?;
+        Ok(CloudWorld(DeployedTrial { trial, deployed: self }))
+    }
+}
+
+#[async_trait]
+impl Stages for Deployed {
+    type Stage = DeployedTrial;
+
+    async fn open_stages(&self, app: &str, stages: &[&str]) -> Result<Vec<CloudWorld<DeployedTrial>>> {
+        let mut worlds = Vec::new();
+        for stage in stages {
+            let deployed = Self { environment: variables_of(stage), ..self.clone() };
+            worlds.push(deployed.open_as(&format!("{app}-{stage}-")).await?);
+        }
+        Ok(worlds)
     }
 }
 

@@ -30,6 +30,7 @@ use crate::backends::cloud::{CloudUnderTest, CloudWorld, declare, new_prefix};
 use crate::backends::dead_letters::DeadLetterQueues;
 use crate::backends::provisioned::Deployment;
 use crate::backends::service::Service;
+use crate::backends::stages::{Stages, variables_of};
 use crate::backends::{body_of, send_to, variables, wait};
 use crate::built;
 use crate::server::listen;
@@ -63,9 +64,28 @@ impl Harness for Deployed {
 impl Deployed {
     /// A world in which nothing is stored and nothing runs.
     pub async fn open_world(&self) -> Result<CloudWorld<DeployedTrial>> {
-        let project = Arc::new(Project::open(&self.services, new_prefix().trim_end_matches('-')).await?);
+        let prefix = new_prefix();
+        self.clone().open_as(prefix.trim_end_matches('-'), &prefix).await
+    }
+
+    async fn open_as(self, project: &str, prefix: &str) -> Result<CloudWorld<DeployedTrial>> {
+        let project = Arc::new(Project::open(&self.services, project, prefix).await?);
         let config = GcpConfig::from_environment(&project.environment())?;
-        Ok(CloudWorld(DeployedTrial { deployed: self.clone(), project, config, clock: ManualClock::default() }))
+        Ok(CloudWorld(DeployedTrial { deployed: self, project, config, clock: ManualClock::default() }))
+    }
+}
+
+#[async_trait]
+impl Stages for Deployed {
+    type Stage = DeployedTrial;
+
+    async fn open_stages(&self, app: &str, stages: &[&str]) -> Result<Vec<CloudWorld<DeployedTrial>>> {
+        let (prefix, mut worlds) = (new_prefix(), Vec::new());
+        for stage in stages {
+            let deployed = Self { environment: variables_of(stage), ..self.clone() };
+            worlds.push(deployed.open_as(prefix.trim_end_matches('-'), &format!("{app}-{stage}-")).await?);
+        }
+        Ok(worlds)
     }
 }
 

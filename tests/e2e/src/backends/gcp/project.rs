@@ -18,10 +18,12 @@ use super::{Services, signed};
 use crate::backends::dead_letters::Stored;
 use crate::backends::provisioned::{Deployment, Made};
 
-/// A project of the emulators. Its id is also the prefix of its resources.
+/// A project of the emulators.
 #[derive(Debug)]
 pub(super) struct Project {
     pub(super) id: String,
+    /// The prefix of the resources of one trial.
+    prefix: String,
     pub(super) pub_sub: PubSubApi,
     pub(super) notifications: Notifications,
     pub(super) documents: DocumentTriggers,
@@ -37,7 +39,7 @@ pub(super) struct Project {
 }
 
 impl Project {
-    pub(super) async fn open(services: &Services, id: &str) -> Result<Self> {
+    pub(super) async fn open(services: &Services, id: &str, prefix: &str) -> Result<Self> {
         let unwritable = |error| Error::internal("no folder for a trial's files").with_source(error);
         let files = tempfile::tempdir().map_err(unwritable)?;
         std::fs::write(files.path().join("credentials.json"), signed::account()).map_err(unwritable)?;
@@ -46,9 +48,10 @@ impl Project {
         let documents = DocumentTriggers::new(&services.firestore, id);
         let (copies, secrets) = (Copies::start(&services.storage).await?, SecretManager::start().await?);
         let (waiting, dead_letters, made) = Default::default();
-        let (id, services) = (id.to_owned(), services.clone());
+        let (id, prefix, services) = (id.to_owned(), prefix.to_owned(), services.clone());
         Ok(Self {
             id,
+            prefix,
             pub_sub,
             notifications,
             documents,
@@ -67,7 +70,7 @@ impl Project {
         let credentials = self.files.path().join("credentials.json");
         Environment::default()
             .with_var("GOOGLE_CLOUD_PROJECT", &*self.id)
-            .with_var("ISOBAR_PREFIX", format!("{}-", self.id))
+            .with_var("ISOBAR_PREFIX", &*self.prefix)
             .with_var("ISOBAR_SECRETS", self.secrets.secrets())
             .with_var("GOOGLE_APPLICATION_CREDENTIALS", credentials.display().to_string())
             .with_var("FIRESTORE_EMULATOR_HOST", &*self.services.firestore)
@@ -116,7 +119,7 @@ impl Deployment for Project {
     }
 
     fn physical(&self, name: &str) -> String {
-        format!("{}-{name}", self.id)
+        format!("{}{name}", self.prefix)
     }
 
     fn secrets(&self) -> Result<Option<ResourceUrl>> {
