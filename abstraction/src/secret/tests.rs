@@ -79,7 +79,7 @@ async fn concurrent_callers_share_one_read_and_its_error() {
 }
 
 #[tokio::test]
-async fn a_store_that_hangs_is_a_timeout_and_a_dropped_read_blocks_nobody() {
+async fn a_store_that_hangs_is_a_timeout_and_a_dropped_read_blocks_no_caller() {
     let numbers = Numbers::new();
     let hang = numbers.cache.get(&numbers.clock, pending());
     let (result, ()) = join(hang, async { numbers.clock.advance(Duration::from_secs(10)) }).await;

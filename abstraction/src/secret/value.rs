@@ -35,8 +35,8 @@ impl SecretValue {
 
     /// Is this the secret? The comparison takes the same time for each text of the same length, so that a sender cannot
     /// guess the secret byte by byte.
-    pub fn matches(&self, given: impl AsRef<[u8]>) -> bool {
-        self.0.as_bytes().ct_eq(given.as_ref()).into()
+    pub fn matches(&self, text: impl AsRef<[u8]>) -> bool {
+        self.0.as_bytes().ct_eq(text.as_ref()).into()
     }
 
     /// Replaces the secret in a text by `***`, for an error or a log line with the answer of a service.

@@ -30,8 +30,8 @@ async fn each_tick_keeps_an_answer_and_a_rotated_token_is_used() -> Result<()> {
     provider.set_secret("api-token", "new");
     c.advance(Duration::from_secs(300));
     c.tick("poll").await?;
-    let kept = c.cloud().table::<Value>("seen").query("poll").page().await?.items;
-    assert_eq!((kept.len(), &kept[0].value), (1, &json!({ "asked-with": "Bearer new" })));
+    let answers = c.cloud().table::<Value>("seen").query("poll").page().await?.items;
+    assert_eq!((answers.len(), &answers[0].value), (1, &json!({ "asked-with": "Bearer new" })));
     Ok(())
 }
 

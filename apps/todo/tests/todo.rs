@@ -103,7 +103,7 @@ async fn malformed_json() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_long_key_nobody_logs_in() -> Result<()> {
+async fn without_a_long_key_no_user_logs_in() -> Result<()> {
     let refused = TestClient::new(todo::app).unwrap_err();
     assert!(refused.message().contains("ISOBAR_SECRET_AUTH_KEY"), "{refused}");
     let c = client_with_key("short");

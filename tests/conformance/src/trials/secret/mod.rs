@@ -214,8 +214,8 @@ async fn no_value_is_in_an_error_or_in_debug(world: Box<dyn World>) -> TrialResu
     let (token, limit, long) = (cloud.secret("token"), cloud.config::<u32>("token"), cloud.secret("long"));
     let value = token.get().await?;
     let errors = [limit.get().await.unwrap_err(), long.get().await.unwrap_err()];
-    let shown = format!("{token:?} {token:#?} {limit:?} {value:?} {value:#?} {errors:?} {cloud:?}");
-    assert!(!shown.contains("hunter2"), "{shown}");
+    let printed = format!("{token:?} {token:#?} {limit:?} {value:?} {value:#?} {errors:?} {cloud:?}");
+    assert!(!printed.contains("hunter2"), "{printed}");
     assert_eq!(value.hide_in(&format!("a {VALUE} b")), "a *** b");
     Ok(())
 }
