@@ -11,7 +11,7 @@ use isobar::driver::pub_sub::PubSub;
 use isobar::driver::secret::SecretStore;
 use isobar::driver::{Clock, Hosted, Location, Prefix, Profile, Provider, ResourceKind, ResourceUrl};
 use isobar::manifest::Manifest;
-use isobar::{EventQueue, Result};
+use isobar::{Error, EventQueue, Result};
 
 /// The resources that exist. It is locked while one is made: a task that opens the same resource waits until it is.
 pub(super) type Made = tokio::sync::Mutex<BTreeSet<String>>;
@@ -74,15 +74,22 @@ pub(super) struct Provisioned<P, A> {
 }
 
 impl<P: Provider, A: Deployment> Provisioned<P, A> {
-    /// Opening is not an `async fn`, and a trial's runtime has threads enough to block one of them.
+    /// Opening is not an `async fn`. The thread has a runtime of its own, because all threads of the trial's runtime may wait
+    /// for the same resource.
     fn open<T>(&self, at: &Location, open: impl FnOnce(&P, &Location) -> Result<T>) -> Result<T> {
         let opened = open(&self.provider, &self.account.placed(at)?)?;
         if at.url().is_none() {
             let make = self.account.make(at.kind(), at.name());
-            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(make))?;
+            let made = std::thread::scope(|scope| scope.spawn(|| run(make)).join());
+            made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
         Ok(opened)
     }
+}
+
+fn run<T>(make: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Error::internal("no runtime can be made").with_source(error))?.block_on(make)
 }
 
 #[async_trait]

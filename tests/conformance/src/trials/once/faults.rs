@@ -92,10 +92,10 @@ async fn a_result_that_is_too_large_is_returned_once(world: Box<dyn World>) -> T
         assert_eq!(other.unwrap_err().kind(), ErrorKind::InvalidInput);
     }
     // Just below, it is stored.
-    let large = "\u{1f980}\"".repeat(60_000);
+    let large = "a\"".repeat(120_000);
     once.run(&Caller::of(&*world).cx, "large", async |_| Ok(large.clone())).await?.into_value()?;
     let again = once.run(&Caller::of(&*world).cx, "large", async |_| Ok(String::new())).await?;
-    assert_eq!(again, OnceResult::Replayed(large));
+    assert!(again == OnceResult::Replayed(large));
     Ok(())
 }
 
