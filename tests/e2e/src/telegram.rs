@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::server::{Respond, start};
 
-const SECRET_TOKEN: &str = "known-to-telegram-only";
+const SECRET_TOKEN: &str = "hunter2-of-telegram";
 
 /// A server that accepts every message. It ends with the runtime of the trial.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Telegram {
         [
             ("apis", json!({ "telegram": self.url }).to_string()),
             ("telegram-secret-token", SECRET_TOKEN.to_owned()),
-            ("telegram-bot-token", "1:known-to-the-bot-only".to_owned()),
+            ("telegram-bot-token", "1:hunter2-of-the-bot".to_owned()),
         ]
     }
 

@@ -27,7 +27,7 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
     ("a_poison_message_harms_no_other", |aws| Box::pin(same::poison(aws))),
     ("the_chatbot_does_the_same_on_aws", |aws| {
         let bootstrap = aws.bootstrap.with_file_name("chatbot");
-        Box::pin(same::chatbot(Deployed { bootstrap, ..aws }))
+        Box::pin(same::chatbot(Deployed { bootstrap, environment: same::all_logs(), ..aws }))
     }),
     ("the_same_binary_runs_under_cargo_lambda_watch", |aws| {
         Box::pin(the_same_binary_runs_under_cargo_lambda_watch(aws))

@@ -47,7 +47,7 @@ const TRIALS: &[(&str, Check<Arc<Machine>>)] = &[
     ("the_chatbot_does_the_same", |machine| {
         let azure = machine.full(HttpMode::Proxying);
         let executable = azure.executable.with_file_name("chatbot");
-        Box::pin(same::chatbot(Deployed { executable, ..azure }))
+        Box::pin(same::chatbot(Deployed { executable, environment: same::all_logs(), ..azure }))
     }),
     ("no_client_can_fire_a_trigger", |machine| Box::pin(no_client_can_fire_a_trigger(machine))),
     ("a_handler_that_is_killed_loses_nothing", |machine| Box::pin(a_handler_that_is_killed_loses_nothing(machine))),

@@ -30,7 +30,7 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
     }),
     ("the_chatbot_does_the_same", |gcp| {
         let executable = gcp.executable.map(|shortener| shortener.with_file_name("chatbot"));
-        Box::pin(same::chatbot(Deployed { executable, ..gcp }))
+        Box::pin(same::chatbot(Deployed { executable, environment: same::all_logs(), ..gcp }))
     }),
     ("the_emulator_pushes_straight_to_the_service", |gcp| Box::pin(the_emulator_pushes_straight(gcp))),
     ("a_poison_message_harms_no_other", |gcp| Box::pin(same::poison(gcp))),

@@ -109,7 +109,7 @@ fn on_a_laptop(binary: &Binary) -> Result<Result<Completion, Failed>, Absent> {
 /// The transcript of the app is the same as in memory; that of `cron` is of two stages.
 async fn does_the_same(host: impl Harness + Stages, app: &str) -> TrialResult {
     if app == "cron" {
-        let of = |stage| format!(r#"{stage}: {{"path":"/{stage}","token":"Bearer token-of-{stage}"}}"#);
+        let of = |stage| format!(r#"{stage}: {{"path":"/{stage}","token":"Bearer hunter2-of-{stage}"}}"#);
         let found = stages::transcript(&host, cron::app).await?;
         assert_eq!(found, ["blue", "green"].map(of), "{}", host.name());
         return Ok(());

@@ -50,7 +50,7 @@ pub async fn transcript<H: Stages>(host: &H, app: fn(&Cloud) -> App) -> HarnessR
         for (prefix, of) in [("", "none"), ("cron-blue-", STAGES[0]), ("cron-green-", STAGES[1])] {
             let settings = json!({"api": format!("{}/{of}", api.url)}).to_string();
             world.0.set_secret(&format!("{prefix}settings"), Some(&settings)).await?;
-            world.0.set_secret(&format!("{prefix}api-token"), Some(&format!("token-of-{of}"))).await?;
+            world.0.set_secret(&format!("{prefix}api-token"), Some(&format!("hunter2-of-{of}"))).await?;
         }
     }
     let mut apps = Vec::new();

@@ -1,5 +1,7 @@
 //! Trials for the hosts of a deployed app: its responses are the same as in memory.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::Request;
 use isobar::{Body, EventQueue};
@@ -22,6 +24,11 @@ pub(crate) async fn notes(host: impl Harness) -> TrialResult {
     let found = transcript::notes(&host, notes::app).await?;
     transcript::assert_same(&expected, &found, host.name());
     Ok(())
+}
+
+/// The variables of a host whose app logs all that it can: no secret is in its log.
+pub(crate) fn all_logs() -> BTreeMap<String, String> {
+    [("RUST_LOG".to_owned(), "trace".to_owned())].into()
 }
 
 /// A webhook is answered immediately; the reply is sent once, and in order, through messages with an ordering key.

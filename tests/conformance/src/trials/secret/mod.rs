@@ -34,7 +34,7 @@ const LIFETIME: Duration = Duration::from_secs(5 * 60);
 async fn a_secret_is_read_as_it_was_set(world: Box<dyn World>) -> TrialResult {
     let cloud = world.cloud();
     let values = [
-        ("plain", "s3cret"),
+        ("plain", "hunter2"),
         ("spaces", " a  b\t"),
         ("quotes", r#"{"a": "b"} 'c' $d `e` \f %g"#),
         ("unicode", "käse \u{1F600}"),
@@ -50,8 +50,8 @@ async fn a_secret_is_read_as_it_was_set(world: Box<dyn World>) -> TrialResult {
     let largest = "x".repeat(4_096);
     world.set_secret("largest", Some(&largest)).await?;
     assert_eq!(cloud.secret("largest").get().await?.reveal(), largest);
-    world.set_secret("with-line-break", Some("s3cret\n")).await?;
-    assert_eq!(cloud.secret("with-line-break").get().await?.reveal(), "s3cret");
+    world.set_secret("with-line-break", Some("hunter2\n")).await?;
+    assert_eq!(cloud.secret("with-line-break").get().await?.reveal(), "hunter2");
     Ok(())
 }
 
@@ -147,9 +147,9 @@ async fn an_app_starts_without_an_optional_value(world: Box<dyn World>) -> Trial
 async fn a_value_that_is_set_later_is_found(world: Box<dyn World>) -> TrialResult {
     let token = world.cloud().secret("api-token");
     assert!(token.find().await?.is_none());
-    world.set_secret("api-token", Some("s3cret")).await?;
+    world.set_secret("api-token", Some("hunter2")).await?;
     world.advance(Duration::from_secs(10))?;
-    assert_eq!(token.get().await?.reveal(), "s3cret");
+    assert_eq!(token.get().await?.reveal(), "hunter2");
     Ok(())
 }
 
