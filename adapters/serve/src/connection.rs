@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -13,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use isobar_abstraction::{Body, BoxError};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use crate::activity::{Activity, Watched};
@@ -55,11 +58,11 @@ where
     /// Serves one connection to its end.
     pub(crate) fn serve(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + use<A, F> {
         let activity = Arc::new(Activity::new());
-        let (answer, seen) = (self.answer.clone(), Arc::clone(&activity));
+        let (answer, seen, running) = (self.answer.clone(), Arc::clone(&activity), self.stopped.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let working = seen.begin();
-            let answered = answer(request.map(Body::new));
-            async move { Ok::<_, Infallible>(guarded(answered).await.map(|body| working.sends(body))) }
+            let answered = ToEnd::new(guarded(answer(request.map(Body::new))), running.clone());
+            async move { Ok::<_, Infallible>(answered.await.map(|body| working.sends(body))) }
         });
         let stream = Watched::new(stream, Arc::clone(&activity));
         let connection = self.builder.serve_connection(stream, service).into_owned();
@@ -81,6 +84,39 @@ where
                     tracing::debug!("closed a connection whose client sent no whole request, or did not read");
                 }
             }
+        }
+    }
+}
+
+/// The work on a request. If it is dropped, because the client closed the connection, it continues in a task: a handler
+/// must not end between two of its effects for that, and a client that sends the request again must find its work done.
+/// Its end is its deadline; the stop of the server waits for it like for a connection.
+struct ToEnd(Option<BoxFuture<'static, Response<Body>>>);
+
+impl ToEnd {
+    fn new(work: impl Future<Output = Response<Body>> + Send + 'static, running: watch::Receiver<()>) -> Self {
+        Self(Some(Box::pin(async move {
+            let _running = running;
+            work.await
+        })))
+    }
+}
+
+impl Future for ToEnd {
+    type Output = Response<Body>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(work) = &mut self.0 else { return Poll::Pending };
+        let response = ready!(work.as_mut().poll(task));
+        self.0 = None;
+        Poll::Ready(response)
+    }
+}
+
+impl Drop for ToEnd {
+    fn drop(&mut self) {
+        if let (Some(work), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(work);
         }
     }
 }

@@ -30,13 +30,19 @@ struct Running {
     served: JoinHandle<()>,
 }
 
-/// `/hang` never ends, `/panic` panics, `/slow` and `/silent` take long for their head or body, `/large` and `/endless`
+/// `/hang` never ends, `/late` notifies at its end too, `/panic` panics, `/slow` and `/silent` take long for their head or body, `/large` and `/endless`
 /// have much to send, and every other path is answered with the number of headers.
 async fn answer(request: Request<Body>, entered: Arc<Notify>) -> Response<Body> {
     match request.uri().path() {
         "/hang" => {
             entered.notify_one();
             std::future::pending().await
+        }
+        "/late" => {
+            entered.notify_one();
+            let body = at_last().await;
+            entered.notify_one();
+            Response::new(Body::from(body))
         }
         "/panic" => panic!("a fault"),
         "/slow" => Response::new(Body::from(at_last().await)),
@@ -230,6 +236,21 @@ async fn half_heads_do_not_hold_up_the_stop_and_requests_do() {
     let took = second.ends().await;
     assert!(took >= SHORT * 4, "a request was cut after {took:?}");
     drop(hanging.shutdown().await);
+}
+
+#[tokio::test]
+async fn work_ends_although_its_client_has_closed_the_connection() {
+    for request in [http1("/late"), http2("/late")] {
+        let running = running(options()).await;
+        let entered = Arc::clone(&running.entered);
+        let client = running.sent(&request).await;
+        entered.notified().await;
+        drop(client);
+        sleep(SHORT).await;
+        // The stop waits for it.
+        running.ends().await;
+        assert!(timeout(Duration::ZERO, entered.notified()).await.is_ok(), "it was dropped");
+    }
 }
 
 #[tokio::test]
