@@ -163,14 +163,11 @@ where
             match guard.before(request).await {
                 Ok(Before::Pass(request)) => inner.call(request).await,
                 Ok(Before::Run(claim, cx, request)) => {
-                    let mut failed = None;
-                    let work = async { Ok(inner.call(request).await.map_err(|error| failed = Some(error)).ok()) };
-                    let answered = guard.once.limited(&cx, &claim.key, work).await;
-                    match (answered, failed) {
-                        (_, Some(error)) => Err(error),
-                        (Ok(Some(response)), None) => Ok(guard.after(&claim, response).await),
-                        (Ok(None), None) => Ok(Error::internal("the service has no response").into_response()),
-                        (Err(late), None) => Ok(late.into_response()),
+                    let work = async { Ok(inner.call(request).await) };
+                    match guard.once.limited(&cx, &claim.key, work).await {
+                        Ok(Ok(response)) => Ok(guard.after(&claim, response).await),
+                        Ok(Err(error)) => Err(error),
+                        Err(late) => Ok(late.into_response()),
                     }
                 }
                 Ok(Before::Answered(response)) => Ok(response),
@@ -217,6 +214,15 @@ impl HttpGuard {
             }
             Start::Done(answer) => self.replay(&key, answer).map(Before::Answered),
             Start::InProgress(retry_after) => Err(in_progress(retry_after).into()),
+            Start::Interrupted { since_ms } => {
+                // The client cannot do what the error says.
+                let error = self.once.interrupted(&key, since_ms);
+                tracing::warn!(%error, "a repeated request is refused until a person has looked");
+                Err(Problem::conflict(
+                    "an earlier request with this idempotency-key ended without an answer, and may have had its effect; \
+                     do not repeat it with a new key",
+                ))
+            }
             Start::OtherInput => Err(Problem::unprocessable(
                 "this idempotency-key was used for another request; send a new key for each request",
             )),

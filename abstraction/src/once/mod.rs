@@ -278,6 +278,7 @@ impl Once {
             Start::Claimed(claim) => claim,
             Start::Done(result) => return self.replayed(&key, result),
             Start::InProgress(retry_after) => return Ok(OnceResult::InProgress { retry_after }),
+            Start::Interrupted { since_ms } => return Err(self.interrupted(&key, since_ms)),
             Start::OtherInput => return Err(self.other_input(&key)),
         };
         match self.limited(cx, &key, work(self.attempt(&claim))).await {

@@ -23,6 +23,10 @@ pub(super) enum Start {
     Claimed(Claim),
     Done(Option<Box<RawValue>>),
     InProgress(Duration),
+    /// A try of this time ended without a result, and the app refuses to run the work again.
+    Interrupted {
+        since_ms: u64,
+    },
     OtherInput,
 }
 
@@ -67,7 +71,7 @@ impl Once {
                 Some((Found::Working { left: Some(left), .. }, _)) => return Ok(Start::InProgress(left)),
                 Some((Found::Working { since_ms, left: None }, version)) => {
                     if self.on_interrupted == OnInterrupted::Refuse {
-                        return Err(self.interrupted(&key, since_ms));
+                        return Ok(Start::Interrupted { since_ms });
                     }
                     is_interrupted = true;
                     PutMode::Update(version)
@@ -121,7 +125,13 @@ impl Once {
     }
 
     async fn find(&self, key: &Key, own: &Record, now_ms: u64) -> Result<Option<(Found, Version)>> {
-        let entry = self.table.get_entry(key).await?;
+        let entry = self.table.get_entry(key).await.map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => {
+                let message = format!("the item `{key}` is not a record of work: use the table for nothing else");
+                self.explain(Error::new(error.kind(), message).with_origin(error.origin()))
+            }
+            _ => error,
+        })?;
         Ok(entry.map(|entry| (entry.value.check(own, now_ms), entry.version)))
     }
 

@@ -117,5 +117,12 @@ async fn a_result_of_another_type_is_an_error_and_stays(world: Box<dyn World>) -
     assert!(text.contains("`order`") && text.contains("u32") && !text.contains("secret"), "{text}");
     let again = once.run(&caller.cx, "order", async |_| Ok(String::new())).await?;
     assert_eq!(again, OnceResult::Replayed("a secret result".to_owned()));
+    // An item of another use of the table stays too.
+    let table = world.cloud().table::<String>("payments");
+    table.put("other", &"a secret item".to_owned()).await?;
+    let error = once.run(&caller.cx, "other", async |_| -> Result<u32> { panic!("it ran") }).await.unwrap_err();
+    let text = crate::trials::full_text(&error);
+    assert!(text.contains("the item `other` is not a record of work") && !text.contains("secret"), "{text}");
+    assert_eq!(table.get("other").await?.as_deref(), Some("a secret item"));
     Ok(())
 }
