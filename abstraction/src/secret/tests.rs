@@ -3,7 +3,9 @@ use std::future::pending;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt;
 use futures_util::future::join;
+use isobar_testkit::Log;
 use serde::Deserialize;
 
 use super::cache::LIFETIME;
@@ -28,6 +30,7 @@ impl Numbers {
     async fn get(&self, read: Result<Option<u32>>) -> Result<Option<u32>> {
         let read = async {
             self.reads.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
             read
         };
         self.cache.get(&self.clock, read).await
@@ -51,12 +54,14 @@ async fn a_value_is_read_again_after_five_minutes() {
 
 #[tokio::test]
 async fn the_old_value_is_used_while_the_store_is_down_and_no_longer() {
-    let numbers = Numbers::new();
+    let (numbers, log) = (Numbers::new(), Log::start());
     numbers.get(Ok(Some(1))).await.unwrap();
     for kind in [ErrorKind::Unavailable, ErrorKind::Timeout, ErrorKind::Throttled] {
         numbers.clock.advance(LIFETIME);
         assert_eq!(numbers.get(Err(Error::new(kind, "down"))).await.unwrap(), Some(1), "{kind:?}");
     }
+    let is_warning = |line: &&String| line.contains("its old version is used");
+    assert_eq!(log.lines().iter().filter(is_warning).count(), 1, "one warning, not one for each read");
     let before = numbers.reads();
     assert_eq!(numbers.get(Ok(Some(2))).await.unwrap(), Some(1));
     assert_eq!(numbers.reads(), before, "a store that is down is not asked by each call");
@@ -76,18 +81,31 @@ async fn concurrent_callers_share_one_read_and_its_error() {
     let (one, other) = join(down(), down()).await;
     assert!(one.is_err() && other.is_err());
     assert_eq!(numbers.reads(), 1);
+    numbers.clock.advance(LIFETIME);
+    let (one, other) = join(numbers.get(Ok(Some(1))), numbers.get(Ok(Some(2)))).await;
+    assert_eq!((one.unwrap(), other.unwrap(), numbers.reads()), (Some(1), Some(1), 2));
+    // A caller with an old value does not wait for the read.
+    numbers.clock.advance(LIFETIME);
+    let (one, other) = join(numbers.get(Ok(Some(3))), numbers.get(Ok(Some(4)))).await;
+    assert_eq!((one.unwrap(), other.unwrap(), numbers.reads()), (Some(3), Some(1), 3));
 }
 
 #[tokio::test]
 async fn a_store_that_hangs_is_a_timeout_and_a_dropped_read_blocks_no_caller() {
     let numbers = Numbers::new();
-    let hang = numbers.cache.get(&numbers.clock, pending());
-    let (result, ()) = join(hang, async { numbers.clock.advance(Duration::from_secs(10)) }).await;
-    assert_eq!(result.unwrap_err().kind(), ErrorKind::Timeout);
+    let after = |seconds| {
+        let mut hang = Box::pin(numbers.cache.get(&numbers.clock, pending()));
+        assert!(hang.as_mut().now_or_never().is_none());
+        numbers.clock.advance(Duration::from_secs(seconds));
+        hang.now_or_never()
+    };
+    assert!(after(9).is_none());
+    assert_eq!(after(10).unwrap().unwrap_err().kind(), ErrorKind::Timeout);
     numbers.clock.advance(Duration::from_secs(1));
-    let dropped = numbers.cache.get(&numbers.clock, pending());
-    assert!(futures_util::FutureExt::now_or_never(dropped).is_none());
+    assert!(numbers.cache.get(&numbers.clock, pending()).now_or_never().is_none());
     assert_eq!(numbers.get(Ok(Some(1))).await.unwrap(), Some(1));
+    numbers.clock.advance(LIFETIME);
+    assert_eq!(after(5).unwrap().unwrap(), Some(1));
 }
 
 #[tokio::test]
@@ -97,6 +115,19 @@ async fn a_clock_that_was_set_back_reads_again() {
     let earlier = ManualClock::new(SystemTime::UNIX_EPOCH);
     assert_eq!(numbers.cache.get(&earlier, async { Ok(Some(2)) }).await.unwrap(), Some(2));
     assert!(earlier.now() < numbers.clock.now());
+}
+
+#[tokio::test]
+async fn no_value_is_in_the_log_or_in_debug_of_its_place() {
+    let (log, provider) = (Log::start(), MemoryProvider::default());
+    provider.set_secret("token", "hunter2");
+    let cloud = Cloud::new(Arc::new(provider));
+    cloud.secret("token").get().await.unwrap();
+    cloud.config::<u8>("token").get().await.unwrap_err();
+    let place = Source::of_variable("ISOBAR_SECRET_TOKEN".to_owned(), "hunter2");
+    assert_eq!(place.read().await.unwrap().unwrap(), "hunter2");
+    let text = format!("{:?} {place:?}", log.lines());
+    assert!(text.contains("ISOBAR_SECRET_TOKEN") && !text.contains("hunter2"), "{text}");
 }
 
 #[derive(Debug, Deserialize)]

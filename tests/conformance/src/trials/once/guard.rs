@@ -5,10 +5,13 @@ use std::time::Duration;
 use isobar::axum::body::Bytes;
 use isobar::axum::http::request::Parts;
 use isobar::axum::http::{HeaderName, Request};
+use isobar::axum::response::AppendHeaders;
+use isobar::key_value::Key;
 use isobar::once::{Attempt, HttpGuard, OnInterrupted, Once};
 use isobar::prelude::*;
 
 use super::LEASE;
+use super::scripted::{Fault, scripted};
 use crate::trials::pub_sub::Recorded;
 use crate::{HarnessResult, RunningApp, TrialResult, World};
 
@@ -20,6 +23,8 @@ crate::trials![
     "ON-8" => an_error_with_an_unknown_outcome_keeps_its_key_until_the_lease_is_over,
     "ON-8" => a_handler_that_panics_is_interrupted_and_the_app_chose_what_follows,
     "ON-8" => racing_requests_with_one_key_have_one_effect,
+    "ON-8" => of_two_answers_the_one_that_is_stored_first_is_sent_to_both,
+    "ON-8" => a_timeout_ends_a_request_and_keeps_its_key,
     "ON-8" => an_answer_that_is_too_large_to_store_is_sent_once,
     "ON-8" => methods_without_an_effect_need_no_key,
     "ON-9" => another_request_with_the_same_key_is_422,
@@ -57,15 +62,31 @@ async fn pay(
         "conflict" if number == 1 => Ok((StatusCode::CONFLICT, "no paper").into_response()),
         "unknown" if number == 1 => Err(Error::timeout("the bank did not answer").with_outcome_unknown()),
         "panic" if number == 1 => panic!("out of paper"),
+        "late" => {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            Ok("late".into_response())
+        }
+        "moved" => Ok((StatusCode::SEE_OTHER, [("location", "/payments/1")]).into_response()),
+        "both" => {
+            for _ in 0..1_000 {
+                if effects.count() > 1 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Ok(format!("both {number}").into_response())
+        }
         _ => {
             let headers = [
                 ("set-cookie", "secret=1"),
                 ("cache-control", "no-store"),
                 ("content-type", "text/x-receipt"),
                 ("etag", "\"1\""),
+                ("link", "</1>; rel=next"),
+                ("link", "</2>; rel=last"),
                 ("x-own", "own"),
             ];
-            Ok((headers, format!("{what} {number}")).into_response())
+            Ok((AppendHeaders(headers), format!("{what} {number}")).into_response())
         }
     }
 }
@@ -130,6 +151,11 @@ async fn a_stored_answer_has_its_status_its_body_and_the_documented_headers(worl
     for name in ["cache-control", "content-type", "etag"] {
         assert_eq!(again.header(name), first.header(name), "{name}");
     }
+    assert!(again.headers.get_all("link").iter().eq(first.headers.get_all("link")), "{:?}", again.headers);
+    for _ in 0..2 {
+        assert_eq!(send(&*app, "/moved", "k4").await?.status, StatusCode::SEE_OTHER);
+    }
+    assert!(is_replayed(&send(&*app, "/moved", "k4").await?));
     assert_eq!(send(&*app, "/pay", "k2").await?.header("location"), Some("/payments/1"));
     assert_eq!(send(&*app, "/pay", "k2").await?.header("location"), Some("/payments/1"));
     assert_eq!((first.header("x-own"), again.header("x-own"), again.header("set-cookie")), (Some("own"), None, None));
@@ -171,6 +197,11 @@ async fn an_error_with_an_unknown_outcome_keeps_its_key_until_the_lease_is_over(
     world.advance(LEASE)?;
     assert_eq!(send(&*app, "/unknown", "k1").await?.text(), "unknown 2");
     assert!(effects.all()[1].0.is_interrupted());
+    // The answer of work that is done is sent although it cannot be stored.
+    let once = scripted(&*world, &[Fault::None, Fault::Down]).once("payments");
+    let (app, effects) = shop(&*world, move |_| guard(&once)).await?;
+    assert_eq!(send(&*app, "/pay", "k2").await?.text(), "payment 1");
+    assert_eq!((send(&*app, "/pay", "k2").await?.status, effects.count()), (StatusCode::CONFLICT, 1));
     Ok(())
 }
 
@@ -182,6 +213,10 @@ async fn a_handler_that_panics_is_interrupted_and_the_app_chose_what_follows(wor
     let refused = send(&*app, "/panic", "k1").await?;
     assert_problem(&refused, StatusCode::CONFLICT, "conflict");
     assert_eq!((refused.header("retry-after"), effects.count()), (None, 1));
+    // What a person can do is in the log, and not in the answer.
+    assert!(!refused.text().contains("forget") && !refused.text().contains("payments"), "{}", refused.text());
+    world.cloud().once("payments").forget(("ada", "k1")).await?;
+    assert_eq!(send(&*app, "/panic", "k1").await?.text(), "panic 2");
     Ok(())
 }
 
@@ -197,6 +232,40 @@ async fn racing_requests_with_one_key_have_one_effect(world: Box<dyn World>) -> 
         }
     }
     panic!("the answer is never stored")
+}
+
+/// A key that is forgotten while its request is running, as by a lease that ended: both clients get one answer.
+async fn of_two_answers_the_one_that_is_stored_first_is_sent_to_both(world: Box<dyn World>) -> TrialResult {
+    let (app, effects) = shop(&*world, guard).await?;
+    let second = async {
+        while effects.count() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.cloud().once("payments").forget(Key::new("ada", "k1")).await?;
+        send(&*app, "/both", "k1").await
+    };
+    let (first, second) = futures_util::future::join(send(&*app, "/both", "k1"), second).await;
+    let (first, second) = (first?, second?);
+    assert_eq!((first.status, first.text()), (second.status, second.text()));
+    assert!(is_replayed(&first) != is_replayed(&second));
+    Ok(())
+}
+
+async fn a_timeout_ends_a_request_and_keeps_its_key(world: Box<dyn World>) -> TrialResult {
+    let timeout = Duration::from_secs(2);
+    let (app, effects) = shop(&*world, move |once| guard(&once.clone().with_timeout(timeout))).await?;
+    let passing = async {
+        while effects.count() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.advance(timeout)
+    };
+    let (late, passed) = futures_util::future::join(send(&*app, "/late", "k1"), passing).await;
+    passed?;
+    assert_eq!(late?.status, StatusCode::GATEWAY_TIMEOUT);
+    let waiting = send(&*app, "/late", "k1").await?;
+    assert_eq!((waiting.status, waiting.header("retry-after")), (StatusCode::CONFLICT, Some("30")));
+    Ok(())
 }
 
 async fn an_answer_that_is_too_large_to_store_is_sent_once(world: Box<dyn World>) -> TrialResult {
@@ -245,6 +314,14 @@ async fn another_request_with_the_same_key_is_422(world: Box<dyn World>) -> Tria
     }
     assert_eq!(effects.count(), 1);
     assert_eq!(send(&*app, "/pay?for=tea", "k1").await?.text(), "payment 1");
+    // The path is that of the client, also in a module.
+    let app = world.run(|cloud| {
+        let routes = || Router::new().route("/pay", post("done").layer(guard(&cloud.once("payments"))));
+        App::new("shop").mount("/a", App::new("a").http(routes())).mount("/b", App::new("b").http(routes()))
+    });
+    let app = app.await?;
+    assert_eq!(send(&*app, "/a/pay", "k2").await?.status, StatusCode::OK);
+    assert_eq!(send(&*app, "/b/pay", "k2").await?.status, StatusCode::UNPROCESSABLE_ENTITY);
     Ok(())
 }
 
@@ -300,7 +377,7 @@ async fn a_key_out_of_the_rules_is_400(world: Box<dyn World>) -> TrialResult {
 
 async fn a_key_is_the_same_with_quotes_and_without(world: Box<dyn World>) -> TrialResult {
     let (app, effects) = shop(&*world, guard).await?;
-    for (plain, quoted) in [("k1", "\"k1\""), ("a\\b", "\"a\\\\b\"")] {
+    for (plain, quoted) in [("k1", "\"k1\""), ("k2", " k2\t"), ("k3", " \"k3\" "), ("a\\b", "\"a\\\\b\"")] {
         let before = effects.count();
         send(&*app, "/pay", plain).await?;
         assert!(is_replayed(&send(&*app, "/pay", quoted).await?));

@@ -139,6 +139,13 @@ async fn of_two_tries_the_result_that_is_stored_first_is_returned_to_both(world:
     });
     assert_eq!(result.await?, OnceResult::Replayed(1));
     assert_eq!(successor.run(&once, "order", &effects).await?, OnceResult::Replayed(1));
+    // A slow try that fails does not free the key of its successor.
+    let failed = once.run(&slow.cx, "other", async |_| {
+        assert_eq!(successor.run(&once, "other", &effects).await?, OnceResult::Fresh(2));
+        Err::<usize, _>(Error::internal("no paper"))
+    });
+    failed.await.unwrap_err();
+    assert_eq!(successor.run(&once, "other", &effects).await?, OnceResult::Replayed(2));
     Ok(())
 }
 

@@ -45,7 +45,11 @@ async fn a_secret_is_read_as_it_was_set(world: Box<dyn World>) -> TrialResult {
         world.set_secret(name, Some(value)).await?;
         let secret = cloud.secret(name).get().await?;
         assert_eq!(secret.reveal(), value, "{name}");
-        assert!(secret.matches(value) && !secret.matches("other"), "{name}");
+        assert!(secret.matches(value), "{name}");
+        for other in ["other", "", &format!("{value} "), &value.replace(char::is_alphanumeric, "x")] {
+            assert!(!secret.matches(other), "{name}: {other}");
+        }
+        assert!(!secret.matches(&value.as_bytes()[..1]), "{name}");
     }
     let largest = "x".repeat(4_096);
     world.set_secret("largest", Some(&largest)).await?;
