@@ -110,7 +110,8 @@ impl cloud::Services for Services {
 
     /// The id of the project is the prefix too, without the hyphen at its end.
     async fn open(&self, prefix: &str) -> Result<GcpTrial> {
-        let project = Arc::new(Project::open(self, prefix.trim_end_matches('-'), prefix).await?);
+        let id = prefix.trim_end_matches('-');
+        let project = Arc::new(Project::open(self, id, &format!("{id}-")).await?);
         let config = GcpConfig::from_environment(&project.environment())?;
         Ok(GcpTrial { project, clock: PauseClock::default(), config })
     }
