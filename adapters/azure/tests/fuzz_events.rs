@@ -41,8 +41,12 @@ fn no_call_makes_the_host_panic_acknowledge_wrongly_or_show_a_secret() {
     let (mutator, log) = (Mutator::new(WORDS, NAMES), Log::start());
     fuzz(
         |rng| {
-            let mutant = mutator.mutant(&rng.choice(&seeds).unwrap().1, &values, 1..4, rng);
-            (rng.choice(FUNCTIONS).unwrap(), rng.usize(0..2), mutant)
+            let (of, call) = rng.choice(&seeds).unwrap();
+            let mut mutant = mutator.mutant(call, &values, 1..4, rng);
+            let function = rng.choice(FUNCTIONS).unwrap();
+            // The log contains the keys of writes, and a body that reaches this function by chance may be read as a key.
+            mutant.in_place &= function == of || !["feed-links", "writes-links"].contains(&function);
+            (function, rng.usize(0..2), mutant)
         },
         async |(function, target, mutant)| attempt(&targets[*target], function, log, mutant).await,
     );
