@@ -9,7 +9,8 @@ use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::{Error, Result};
 use serde_json::{Map, Value};
 
-/// The file `{"<key>": "<text>", …}`, which is read at each call. `null` is no value; any other that is not a string is its JSON.
+/// The file `{"<key>": "<text>", …}`, which is read at each call. `null` is no value; any other that is not a string is
+/// its JSON.
 #[derive(Debug)]
 pub(crate) struct SecretFile(PathBuf);
 

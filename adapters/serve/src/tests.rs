@@ -30,8 +30,8 @@ struct Running {
     served: JoinHandle<()>,
 }
 
-/// `/hang` never ends, `/late` notifies at its end too, `/panic` panics, `/slow` and `/silent` take long for their head or body, `/large` and `/endless`
-/// have much to send, and every other path is answered with the number of headers.
+/// `/hang` never ends, `/late` notifies at its end too, `/panic` panics, `/slow` and `/silent` take long for their head
+/// or body, `/large` and `/endless` have much to send, and every other path is answered with the number of headers.
 async fn answer(request: Request<Body>, entered: Arc<Notify>) -> Response<Body> {
     match request.uri().path() {
         "/hang" => {

@@ -1,9 +1,10 @@
 //! Azure's services in emulators, and the Functions handler in this process.
 //!
 //! The emulators are Azurite for blobs, queues and tables, and the one of Azure's own driver for Cosmos DB. **Doubles of
-//! isobar** are Service Bus (`service_bus`), Key Vault (`key_vault`), Event Grid, which sends the events of a container to queues (`event_grid`), the
-//! Cosmos DB trigger (`feed`), and what the Functions host does around a handler (`delivery`). Time is the trial's: a queue hides a
-//! message for as long as it can, and shows it when the manual clock has passed its visibility timeout (`queue_proxy`).
+//! isobar** are Service Bus (`service_bus`), Key Vault (`key_vault`), Event Grid, which sends the events of a container to
+//! queues (`event_grid`), the Cosmos DB trigger (`feed`), and what the Functions host does around a handler (`delivery`).
+//! Time is the trial's: a queue hides a message for as long as it can, and shows it when the manual clock has passed its
+//! visibility timeout (`queue_proxy`).
 
 mod account;
 mod cosmos;
