@@ -1,0 +1,41 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::failure::Failure;
+use crate::output::Color;
+use crate::project::PackageArgs;
+
+/// Makes, runs, checks and calls apps of isobar.
+#[derive(Debug, Parser)]
+#[command(name = "isobar", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 success, 1 findings or a failure, 2 a wrong command line, 130 Ctrl-C.")]
+pub(crate) struct Args {
+    /// When to use colors
+    #[arg(long, global = true, value_enum, default_value_t, env = "ISOBAR_COLOR")]
+    pub(crate) color: Color,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build the app, and print what it declares
+    Manifest(PackageArgs),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+pub(crate) fn completions(shell: Shell) -> Result<ExitCode, Failure> {
+    clap_complete::generate(shell, &mut Args::command(), "isobar", &mut std::io::stdout());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,215 @@
+//! The project of an app: its package, its build, and the program that it builds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use isobar::manifest::Manifest;
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Which app of a workspace.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PackageArgs {
+    /// The package of the app, in a workspace with several
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) package: Option<String>,
+}
+
+/// A package whose program is an app.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub(crate) package: String,
+    pub(crate) folder: PathBuf,
+    /// The folder of cargo's output.
+    pub(crate) target: PathBuf,
+    /// The folders of the package and of all its dependencies that are folders too.
+    pub(crate) sources: Vec<PathBuf>,
+}
+
+/// The program of an app.
+#[derive(Debug)]
+pub(crate) struct Program(pub(crate) PathBuf);
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_members: Vec<String>,
+    target_directory: PathBuf,
+    resolve: Resolve,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    /// Absent for a folder.
+    source: Option<String>,
+    manifest_path: PathBuf,
+    targets: Vec<Target>,
+    features: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    dependencies: Vec<String>,
+}
+
+impl Package {
+    fn folder(&self) -> &Path {
+        self.manifest_path.parent().unwrap_or(&self.manifest_path)
+    }
+
+    fn has_program(&self) -> bool {
+        self.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "bin"))
+    }
+
+    fn selects_provider(&self) -> bool {
+        self.features.values().flatten().any(|enabled| enabled.starts_with("isobar/"))
+    }
+}
+
+impl Metadata {
+    fn read() -> Result<Self, Failure> {
+        let output =
+            cargo().args(["metadata", "--format-version", "1", "--quiet"]).stdin(Stdio::null()).output().map_err(
+                |error| Failure::new("cargo cannot be started").because(&error).hint("install Rust: https://rustup.rs"),
+            )?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            let reason = text.trim().trim_start_matches("error: ").to_owned();
+            return Err(match reason.contains("could not find `Cargo.toml`") {
+                true => Failure::new("this folder is no Rust project: it and its parents have no Cargo.toml")
+                    .hint("change to the folder of an app, or make one: isobar new demo"),
+                false => Failure::new(format!("cargo cannot read the project: {reason}")),
+            });
+        }
+        let unknown = |error| Failure::new("the answer of `cargo metadata` is not known").because(&error);
+        serde_json::from_slice(&output.stdout).map_err(unknown)
+    }
+
+    fn package(&self, id: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.id == id)
+    }
+
+    fn dependencies(&self, id: &str) -> &[String] {
+        self.resolve.nodes.iter().find(|node| node.id == id).map_or(&[], |node| &node.dependencies)
+    }
+
+    /// The members of the workspace that are apps: they have a program, and features that select a provider of isobar.
+    fn apps(&self) -> Vec<&Package> {
+        let members = self.workspace_members.iter().filter_map(|id| self.package(id));
+        members.filter(|package| package.has_program() && package.selects_provider()).collect()
+    }
+
+    /// The folders of a package and of the dependencies that are folders.
+    fn sources(&self, id: &str) -> Vec<PathBuf> {
+        let (mut found, mut open) = (BTreeSet::new(), vec![id]);
+        while let Some(id) = open.pop() {
+            let Some(package) = self.package(id).filter(|package| package.source.is_none()) else { continue };
+            if found.insert(package.folder().to_owned()) {
+                open.extend(self.dependencies(id).iter().map(String::as_str));
+            }
+        }
+        found.into_iter().collect()
+    }
+}
+
+impl Project {
+    /// The project of the working folder. Failures: no project, no app, or several of which none is named.
+    pub(crate) fn find(args: &PackageArgs) -> Result<Self, Failure> {
+        let metadata = Metadata::read()?;
+        let package = select(&metadata.apps(), args.package.as_deref())?;
+        Ok(Self {
+            package: package.name.clone(),
+            folder: package.folder().to_owned(),
+            sources: metadata.sources(&package.id),
+            target: metadata.target_directory.clone(),
+        })
+    }
+
+    /// Builds the app for the laptop. cargo prints its progress and the errors.
+    pub(crate) fn build(&self, output: &Output) -> Result<Program, Failure> {
+        output.step("Building", &self.package);
+        let built = cargo()
+            .args(["build", "--message-format", "json-render-diagnostics", "--package", &self.package])
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| Failure::new("cargo cannot be started").because(&error))?;
+        if !built.status.success() {
+            return Err(Failure::new(format!("`{}` does not build", self.package)).hint("correct the errors above"));
+        }
+        let text = String::from_utf8_lossy(&built.stdout);
+        let programs = text.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable);
+        let program = programs.last();
+        program.map(Program).ok_or_else(|| Failure::new(format!("`{}` has no program", self.package)))
+    }
+}
+
+/// A message of cargo's build.
+#[derive(Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+}
+
+fn select<'a>(apps: &[&'a Package], name: Option<&str>) -> Result<&'a Package, Failure> {
+    let names = || apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(name) = name {
+        let found = apps.iter().find(|app| app.name == name);
+        let unknown =
+            || Failure::new(format!("there is no app `{name}`")).hint(format!("the apps here are {}", names()));
+        return found.copied().ok_or_else(unknown);
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    match apps {
+        [] => Err(Failure::new(
+            "no package here is an app: none has a program, and a feature such as `local = [\"isobar/local\"]`",
+        )
+        .hint("make one: isobar new demo")),
+        [app] => Ok(app),
+        _ => apps.iter().find(|app| here.starts_with(app.folder())).copied().ok_or_else(|| {
+            Failure::new("this workspace has several apps").hint(format!("choose one with --package: {}", names()))
+        }),
+    }
+}
+
+impl Program {
+    /// What the app declares. It opens nothing.
+    pub(crate) fn manifest(&self) -> Result<Manifest, Failure> {
+        let name = self.0.display();
+        let output = Command::new(&self.0)
+            .env("ISOBAR_MANIFEST", "1")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| Failure::new(format!("{name} cannot be started")).because(&error))?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("error: ").to_owned();
+            return Err(Failure::new(format!("the app cannot print what it declares: {text}")));
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| {
+            let wrong = Failure::new(format!("{name} does not print a manifest of isobar")).because(&error);
+            wrong.hint("its `main` must call `isobar::main`")
+        })
+    }
+}
+
+/// The cargo of the toolchain that runs this command.
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
