@@ -1,6 +1,8 @@
 //! The host: an HTTP server, workers, schedules, and a graceful stop.
 
+mod act;
 mod announce;
+mod endpoints;
 mod entry;
 mod inspect;
 mod schedule;
@@ -97,7 +99,8 @@ impl Server {
         let options = Options::new(&PROFILE.limits).with_grace(state.config.grace);
         let mut serving = JoinSet::new();
         if let Some(Entry { listener, token, .. }) = inspector {
-            let router = Inspector::new(Arc::clone(&state), Arc::clone(&provider), app.clone(), token).router();
+            let inspector = Inspector::new(Arc::clone(&state), Arc::clone(&provider), app.clone(), token);
+            let router = endpoints::router(inspector);
             let answer = move |request| call(router.clone(), request);
             let mut stop = Stop(stopped.clone());
             serving.spawn(async move { isobar_serve::serve(listener, answer, options, stop.wait()).await });

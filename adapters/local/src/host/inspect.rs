@@ -4,24 +4,22 @@
 //! the requests of web pages and proxies ([`check_loopback`]).
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::{FromRequestParts, Path, Query, Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use isobar_abstraction::blob::{ListCursor, ObjectInfo};
 use isobar_abstraction::clock::to_rfc3339;
 use isobar_abstraction::driver::{Hosted, Location, Provider, ResourceKind, Route, host};
 use isobar_abstraction::key_value::{Cursor, Entry};
-use isobar_abstraction::pub_sub::Outgoing;
-use isobar_abstraction::{Cloud, Error, ErrorKind, Event, EventQueue, Invocation, Tick};
+use isobar_abstraction::{Cloud, Error, ErrorKind, EventQueue};
 use isobar_serve::check_loopback;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,15 +28,12 @@ use super::entry::Token;
 use crate::config::physical_name;
 use crate::profile::PROFILE;
 use crate::pub_sub::Row;
-use crate::{blob, event, key_value, state};
+use crate::{blob, key_value, state};
 
-/// Bodies that the endpoints read at most; the app's own limits are smaller.
-const LARGEST: usize = 16 * 1024 * 1024;
-
-type Answer = Result<Indented, Failure>;
+pub(super) type Answer = Result<Indented, Failure>;
 
 /// JSON for people.
-struct Indented(Value);
+pub(super) struct Indented(pub(super) Value);
 
 impl IntoResponse for Indented {
     fn into_response(self) -> Response {
@@ -48,35 +43,46 @@ impl IntoResponse for Indented {
 
 /// The state of the endpoints.
 pub(super) struct Inspector {
-    state: Arc<state::State>,
+    pub(super) state: Arc<state::State>,
     provider: Arc<dyn Provider>,
-    app: Hosted,
+    pub(super) app: Hosted,
     token: Token,
 }
 
 /// The parameters of all endpoints.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Parameters {
+pub(super) struct Parameters {
     /// The guard has checked it.
     #[serde(rename = "token")]
     _token: Option<String>,
-    partition: Option<String>,
+    pub(super) partition: Option<String>,
+    #[serde(default)]
+    pub(super) sort: String,
     #[serde(default)]
     prefix: String,
     limit: Option<usize>,
     after: Option<String>,
     /// The name of a queue of a source: a subscription of a topic, or object events of a bucket.
     queue: Option<String>,
-    ordering_key: Option<String>,
+    pub(super) ordering_key: Option<String>,
     /// In seconds.
     #[serde(default)]
-    delay: u64,
+    pub(super) delay: u64,
+    /// The key of an object.
+    pub(super) key: Option<String>,
+    pub(super) content_type: Option<String>,
+    /// The ids of dead letters, separated by commas; all without it.
+    ids: Option<String>,
 }
 
 impl Parameters {
     fn limit(&self) -> usize {
         self.limit.unwrap_or(100).clamp(1, 1_000)
+    }
+
+    pub(super) fn ids(&self) -> Option<Vec<String>> {
+        self.ids.as_ref().map(|ids| ids.split(',').map(str::to_owned).collect())
     }
 }
 
@@ -96,31 +102,15 @@ impl Inspector {
         Self { state, provider, app, token }
     }
 
-    pub(super) fn router(self) -> Router {
-        let inspector = Arc::new(self);
-        Router::new()
-            .route("/", get(overview))
-            .route("/tables/{table}", get(items))
-            .route("/buckets/{bucket}", get(objects_of))
-            .route("/topics/{topic}", get(messages).post(publish))
-            .route("/schedules/{schedule}", post(fire))
-            .route("/functions/{function}", post(invoke))
-            .route("/dead-letters/{kind}/{name}", get(dead_letters).post(redrive))
-            .fallback(async || (StatusCode::NOT_FOUND, "no such endpoint; GET / lists them\n"))
-            .layer(DefaultBodyLimit::max(LARGEST))
-            .layer(middleware::from_fn_with_state(Arc::clone(&inspector), guard))
-            .with_state(inspector)
-    }
-
     /// A cloud with the resources where the configuration of the app places them.
-    fn cloud(&self) -> Cloud {
+    pub(super) fn cloud(&self) -> Cloud {
         let route = |at: &Location| Route::new(Arc::clone(&self.provider), at.clone(), &[]);
         let own = self.state.config.placed.iter().filter(|at| physical_name(at).is_ok());
         Cloud::with_routes(Arc::clone(&self.provider), own.map(route).collect())
     }
 
     /// Errors: `NotFound` for a resource that the app does not use.
-    fn check_declared(&self, kind: ResourceKind, name: &str) -> Result<(), Error> {
+    pub(super) fn check_declared(&self, kind: ResourceKind, name: &str) -> Result<(), Error> {
         let declared = || self.app.manifest.of_kind(kind).map(|resource| resource.name.as_str());
         if declared().any(|declared| declared == name) {
             return Ok(());
@@ -130,7 +120,7 @@ impl Inspector {
     }
 
     /// The stored queue of a source that the app handles, or whose messages are left from before. Errors: `NotFound`.
-    fn queue(&self, kind: ResourceKind, source: &str, parameters: &Parameters) -> Result<EventQueue, Error> {
+    pub(super) fn queue(&self, kind: ResourceKind, source: &str, parameters: &Parameters) -> Result<EventQueue, Error> {
         let queue = EventQueue::of(kind, source);
         let queue = parameters.queue.as_ref().map_or(queue.clone(), |name| queue.named(name));
         let stored = self.state.config.physical(&queue);
@@ -154,7 +144,7 @@ fn list(names: &mut dyn Iterator<Item = &str>) -> String {
 }
 
 /// Accepts local tools that have the token.
-async fn guard(State(inspector): State<Arc<Inspector>>, request: Request<Body>, next: Next) -> Response {
+pub(super) async fn guard(State(inspector): State<Arc<Inspector>>, request: Request<Body>, next: Next) -> Response {
     let mut response = if let Err(why) = check_loopback(request.uri(), request.headers()) {
         (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
     } else if !inspector.token.is_in(&request) {
@@ -173,7 +163,7 @@ async fn guard(State(inspector): State<Arc<Inspector>>, request: Request<Body>, 
     response
 }
 
-async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
+pub(super) async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
     let store = &inspector.state.store;
     let named = |(name, count): (String, u64)| json!({"name": name, "count": count});
     let queues = queues(&inspector)?;
@@ -187,13 +177,16 @@ async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
         "manifest": *inspector.app.manifest,
         "endpoints": [
             "GET /tables/{table}?partition=&prefix=&limit=&after=",
+            "POST /tables/{table}?partition=&sort=  (calls the handler of writes)",
             "GET /buckets/{bucket}?prefix=&limit=&after=",
+            "PUT /buckets/{bucket}?key=&content_type=  (the body is the object)",
             "GET /topics/{topic}?queue=&limit=",
             "POST /topics/{topic}?ordering_key=&delay=  (the body is the message; the delay is in seconds)",
             "POST /schedules/{schedule}",
             "POST /functions/{function}  (the body is the request, as JSON)",
             "GET /dead-letters/{topics|buckets|tables}/{name}?queue=&limit=",
-            "POST /dead-letters/{topics|buckets|tables}/{name}?queue=  (puts them back)",
+            "POST /dead-letters/{topics|buckets|tables}/{name}?queue=&ids=  (puts them back)",
+            "DELETE /dead-letters/{topics|buckets|tables}/{name}?queue=&ids=  (deletes them)",
         ],
     })))
 }
@@ -217,7 +210,11 @@ fn queues(inspector: &Inspector) -> Result<Vec<Value>, Error> {
     Ok(queue.states()?.into_iter().map(describe).collect())
 }
 
-async fn items(State(inspector): State<Arc<Inspector>>, Path(table): Path<String>, parameters: Parameters) -> Answer {
+pub(super) async fn items(
+    State(inspector): State<Arc<Inspector>>,
+    Path(table): Path<String>,
+    parameters: Parameters,
+) -> Answer {
     let table = inspector.cloud().table::<Bytes>(&table);
     let after = parameters.after.as_deref().map(str::parse::<Cursor>).transpose()?;
     let page = match &parameters.partition {
@@ -250,7 +247,7 @@ fn readable(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).ok().or_else(text).unwrap_or_else(|| json!(format!("{} bytes", bytes.len())))
 }
 
-async fn objects_of(
+pub(super) async fn objects_of(
     State(inspector): State<Arc<Inspector>>,
     Path(bucket): Path<String>,
     parameters: Parameters,
@@ -268,7 +265,7 @@ async fn objects_of(
     Ok(Indented(json!({"objects": page.objects.iter().map(object).collect::<Vec<_>>(), "next": page.next})))
 }
 
-async fn messages(
+pub(super) async fn messages(
     State(inspector): State<Arc<Inspector>>,
     Path(topic): Path<String>,
     parameters: Parameters,
@@ -290,40 +287,7 @@ async fn messages(
     Ok(Indented(json!({"waiting": counts.waiting, "running": counts.leased, "dead": counts.dead, "messages": waiting})))
 }
 
-async fn publish(
-    State(inspector): State<Arc<Inspector>>,
-    Path(topic): Path<String>,
-    parameters: Parameters,
-    body: Bytes,
-) -> Answer {
-    let mut message = Outgoing::new(body);
-    message.ordering_key = parameters.ordering_key;
-    message.delay = Duration::from_secs(parameters.delay);
-    inspector.check_declared(ResourceKind::Topic, &topic)?;
-    let id = inspector.cloud().topic::<Bytes>(&topic).publish(message).await?;
-    Ok(Indented(json!({"id": id})))
-}
-
-async fn fire(State(inspector): State<Arc<Inspector>>, Path(schedule): Path<String>) -> Answer {
-    let clock = &inspector.state.clock;
-    let cx = event::context(clock, PROFILE.limits.event_timeout);
-    let tick = Event::Schedule(Tick::new(schedule.as_str(), clock.now()));
-    host::handle(inspector.app.function.as_ref(), tick, cx).await?.into_result()?;
-    Ok(Indented(json!({"schedule": schedule, "outcome": "ack"})))
-}
-
-async fn invoke(
-    State(inspector): State<Arc<Inspector>>,
-    Path(function): Path<String>,
-    headers: HeaderMap,
-    payload: Bytes,
-) -> Result<Response, Failure> {
-    let cx = event::context(&inspector.state.clock, PROFILE.limits.event_timeout).with_trace_of(&headers);
-    let answer = host::invoke(inspector.app.function.as_ref(), Invocation::new(function, payload), cx).await?;
-    Ok(([(CONTENT_TYPE, "application/json")], answer).into_response())
-}
-
-async fn dead_letters(
+pub(super) async fn dead_letters(
     State(inspector): State<Arc<Inspector>>,
     Path((kind, name)): Path<(String, String)>,
     parameters: Parameters,
@@ -349,17 +313,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn redrive(
-    State(inspector): State<Arc<Inspector>>,
-    Path((kind, name)): Path<(String, String)>,
-    parameters: Parameters,
-) -> Answer {
-    let queue = inspector.queue(kind_of(&kind)?, &name, &parameters)?;
-    let redriven = inspector.state.queue.redrive(&queue, None).await?;
-    Ok(Indented(json!({"redriven": redriven})))
-}
-
-fn kind_of(kind: &str) -> Result<ResourceKind, Error> {
+pub(super) fn kind_of(kind: &str) -> Result<ResourceKind, Error> {
     match kind {
         "topics" => Ok(ResourceKind::Topic),
         "buckets" => Ok(ResourceKind::Bucket),
@@ -372,7 +326,7 @@ fn kind_of(kind: &str) -> Result<ResourceKind, Error> {
 }
 
 /// An error with its kind and all details, for users of this machine.
-struct Failure(Error);
+pub(super) struct Failure(Error);
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {

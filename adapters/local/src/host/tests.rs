@@ -10,7 +10,7 @@ use http::{Request, StatusCode};
 use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::driver::{Clock, Function, Hosted, Location, Provider, ResourceKind, ResourceUrl, Route};
-use isobar_abstraction::{App, Cloud, Context, ErrorKind, Event, ObjectEvent, Reply, Tick, WriteEvent};
+use isobar_abstraction::{App, Cloud, Context, ErrorKind, Event, ObjectEvent, Outcome, Reply, Tick, WriteEvent};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 use tower_service::Service;
 
+use super::endpoints::router;
 use super::entry::Token;
 use super::inspect::Inspector;
 use crate::clock::SetClock;
@@ -42,7 +43,7 @@ async fn ask(uri: &str, headers: &[(&str, &str)]) -> StatusCode {
     let provider = provider(&folder, &ManualClock::default());
     let app = hosted(&provider, |_| App::new("nothing"));
     let state = Arc::clone(&provider.0);
-    let mut router = Inspector::new(state, Arc::new(provider), app, Token::of("s3cret")).router();
+    let mut router = router(Inspector::new(state, Arc::new(provider), app, Token::of("s3cret")));
     let with = |request: http::request::Builder, (name, value): &(&str, &str)| request.header(*name, *value);
     let request = headers.iter().fold(Request::get(uri), with).body(Body::empty()).unwrap();
     let response = router.call(request).await.unwrap();
@@ -74,16 +75,23 @@ async fn the_inspector_names_what_it_has_for_a_queue_a_topic_or_a_parameter_that
     let folder = tempfile::tempdir().unwrap();
     let provider = provider(&folder, &ManualClock::default());
     let app = hosted(&provider, |cloud| {
-        App::new("app").on_message(cloud.topic::<u32>("jobs").subscription("mail"), async |_, _| {})
+        cloud.bucket("files");
+        let written = async |write: WriteEvent, _| match write.key.sort.as_str() {
+            "x" => Outcome::reject("no x"),
+            _ => Outcome::Ack,
+        };
+        App::new("app")
+            .on_message(cloud.topic::<u32>("jobs").subscription("mail"), async |_, _| {})
+            .on_write(&cloud.table::<u32>("users"), written)
     });
     super::prepare(&provider.0, &app).await.unwrap();
     let state = Arc::clone(&provider.0);
-    let mut router = Inspector::new(state, Arc::new(provider), app, Token::of("s3cret")).router();
+    let mut router = router(Inspector::new(state, Arc::new(provider), app, Token::of("s3cret")));
     for (method, path, status, text) in [
         ("GET", "dead-letters/topics/jobs", 404, "no queue `default`; it has `mail`"),
         ("GET", "topics/jobs?queue=nope", 404, "no queue `nope`; it has `mail`"),
         ("POST", "dead-letters/topics/nope", 404, "no topic `nope`; it has `jobs`"),
-        ("GET", "dead-letters/tables/nope", 404, "no table `nope`; it has none"),
+        ("GET", "dead-letters/tables/nope", 404, "no table `nope`; it has `users`"),
         ("GET", "dead-letters/queues/jobs", 404, "`queues` has no dead letters"),
         ("POST", "topics/nope", 404, "no topic `nope`; it has `jobs`"),
         ("POST", "topics/jobs?delay=2s", 400, "delay"),
@@ -91,6 +99,16 @@ async fn the_inspector_names_what_it_has_for_a_queue_a_topic_or_a_parameter_that
         ("POST", "topics/jobs?delay=901", 400, "900 s"),
         ("POST", "topics/jobs?delay=900", 200, "id"),
         ("GET", "topics/jobs?queue=mail", 200, "\"waiting\": 1"),
+        ("PUT", "buckets/nope?key=a", 404, "no bucket `nope`; it has `files`"),
+        ("PUT", "buckets/files", 400, "add `?key=`"),
+        ("PUT", "buckets/files?key=a%2Fb.txt&content_type=text%2Fplain", 200, "\"key\": \"a/b.txt\""),
+        ("GET", "buckets/files", 200, "\"size\": 1"),
+        ("POST", "tables/users", 400, "add `?partition=`"),
+        ("POST", "tables/users?partition=ann", 200, "\"outcome\": \"ack\""),
+        ("POST", "tables/users?partition=ann&sort=x", 500, "no x"),
+        ("POST", "tables/nope?partition=ann", 404, "no handler for"),
+        ("DELETE", "dead-letters/topics/nope", 404, "no topic `nope`; it has `jobs`"),
+        ("DELETE", "dead-letters/topics/jobs?queue=mail&ids=1,x", 200, "\"dropped\": 0"),
     ] {
         let request = Request::builder().method(method).uri(format!("/{path}")).header("host", "localhost");
         let request = request.header("authorization", "Bearer s3cret").body(Body::from("7")).unwrap();

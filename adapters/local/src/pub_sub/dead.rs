@@ -1,4 +1,4 @@
-//! Dead letters: listing and redrive.
+//! Dead letters: listing, redrive and deletion.
 
 use isobar_abstraction::driver::pub_sub::DeadLetter;
 use isobar_abstraction::{EventQueue, Result};
@@ -10,7 +10,7 @@ use super::queue::Queue;
 use super::record::DeadLetterDetails;
 use crate::store::failed;
 
-/// The most dead letters of one transaction of a redrive, which bounds its memory.
+/// The most dead letters of one transaction, which bounds its memory.
 const BATCH: usize = 100;
 
 impl Queue {
@@ -31,6 +31,20 @@ impl Queue {
     /// Puts dead letters back, all or those with these ids, as if they were published now.
     /// Returns how many.
     pub(crate) async fn redrive(&self, queue: &EventQueue, ids: Option<Vec<String>>) -> Result<usize> {
+        self.change_dead_letters(queue, ids, redrive).await
+    }
+
+    /// Deletes dead letters, all or those with these ids. Returns how many.
+    pub(crate) async fn drop_dead_letters(&self, queue: &EventQueue, ids: Option<Vec<String>>) -> Result<usize> {
+        self.change_dead_letters(queue, ids, delete).await
+    }
+
+    async fn change_dead_letters(
+        &self,
+        queue: &EventQueue,
+        ids: Option<Vec<String>>,
+        change: fn(&WriteTransaction, &EventQueue, &[u64], u64) -> Result<usize>,
+    ) -> Result<usize> {
         // Read before the first is redriven, so that one that fails again meanwhile is not redriven twice.
         let mut ids: Vec<u64> = match ids {
             Some(ids) => ids.iter().filter_map(|id| id.parse().ok()).collect(),
@@ -41,7 +55,7 @@ impl Queue {
         let mut count = 0;
         for ids in ids.chunks(BATCH) {
             let (queue, ids, time) = (queue.clone(), ids.to_vec(), self.time());
-            count += self.write(move |transaction| redrive(transaction, &queue, &ids, time.now_ms())).await?;
+            count += self.write(move |transaction| change(transaction, &queue, &ids, time.now_ms())).await?;
         }
         Ok(count)
     }
@@ -70,4 +84,15 @@ fn redrive(transaction: &WriteTransaction, queue: &EventQueue, ids: &[u64], now_
         Ok(count)
     };
     Ok(Lane::with(transaction, queue, redrive)?.unwrap_or_default())
+}
+
+fn delete(transaction: &WriteTransaction, queue: &EventQueue, ids: &[u64], _: u64) -> Result<usize> {
+    let delete = |lane: &mut Lane<'_>| {
+        let mut count = 0;
+        for &id in ids {
+            count += usize::from(lane.take_dead_letter(id)?.is_some());
+        }
+        Ok(count)
+    };
+    Ok(Lane::with(transaction, queue, delete)?.unwrap_or_default())
 }

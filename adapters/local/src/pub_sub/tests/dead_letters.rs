@@ -60,6 +60,17 @@ async fn all_dead_letters_are_redriven_in_one_call() {
 }
 
 #[tokio::test]
+async fn dropped_dead_letters_are_gone() {
+    let bench = Bench::new().await;
+    let ids = bench.publish(vec![raw("a"), raw("b"), raw("c")]).await;
+    kill(&bench, "bad").await;
+    let some = vec![ids[1].clone(), ids[1].clone(), "77".into(), "nonsense".into()];
+    assert_eq!(bench.queue.drop_dead_letters(&bench.jobs, Some(some)).await.unwrap(), 1);
+    assert_eq!(bench.queue.drop_dead_letters(&bench.jobs, None).await.unwrap(), 2);
+    assert_eq!((bench.counts(), bench.queue.redrive(&bench.jobs, None).await.unwrap()), ((0, 0, 0), 0));
+}
+
+#[tokio::test]
 async fn a_redriven_message_waits_behind_those_of_its_key() {
     let bench = Bench::new().await;
     bench.publish(vec![keyed("k", "k1"), keyed("k", "k2")]).await;
