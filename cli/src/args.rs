@@ -5,9 +5,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::call::dead_letters::DeadLettersArgs;
+use crate::call::{InvokeArgs, PublishArgs, PutObjectArgs, TickArgs, WrittenArgs};
 use crate::failure::Failure;
 use crate::output::Color;
 use crate::project::PackageArgs;
+use crate::secrets::SecretsArgs;
 
 /// Makes, runs, checks and calls apps of isobar.
 #[derive(Debug, Parser)]
@@ -28,6 +31,20 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Build the app, and print what it declares
     Manifest(PackageArgs),
+    /// Call a function of the running app, and print its answer
+    Invoke(InvokeArgs),
+    /// Publish a message to a topic of the running app
+    Publish(PublishArgs),
+    /// Write an object to a bucket of the running app
+    PutObject(PutObjectArgs),
+    /// Run a schedule of the running app now
+    Tick(TickArgs),
+    /// Call the handler of writes of a table, as after a write of an item
+    Written(WrittenArgs),
+    /// List, redrive or delete the messages that failed for good
+    DeadLetters(DeadLettersArgs),
+    /// Set or list the secrets and the configuration of the app on this machine
+    Secrets(SecretsArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell

@@ -4,10 +4,13 @@
 //! line, 130 after Ctrl-C.
 
 mod args;
+mod call;
 mod failure;
 mod manifest;
 mod output;
+mod place;
 mod project;
+mod secrets;
 
 use std::process::ExitCode;
 
@@ -32,6 +35,18 @@ fn main() -> ExitCode {
 fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Completions { shell } => args::completions(shell),
+        Command::DeadLetters(args) => block_on(call::dead_letters::run(&args, output)),
+        Command::Invoke(args) => block_on(call::invoke(&args, output)),
         Command::Manifest(args) => manifest::run(&args, output),
+        Command::Publish(args) => block_on(call::publish(&args, output)),
+        Command::PutObject(args) => block_on(call::put_object(&args, output)),
+        Command::Secrets(args) => block_on(secrets::run(&args, output)),
+        Command::Tick(args) => block_on(call::tick(&args, output)),
+        Command::Written(args) => block_on(call::written(&args, output)),
     }
+}
+
+fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new("the runtime cannot be started").because(&error))?.block_on(command)
 }

@@ -1,14 +1,17 @@
 //! What the command prints: data on stdout, all else on stderr.
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
 use crate::failure::Failure;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 const STEP: Style = AnsiColor::Green.on_default().bold();
 const HEAD: Style = Style::new().bold();
@@ -51,6 +54,25 @@ impl Output {
         Ok(())
     }
 
+    /// Prints the answer of an app without a change, but JSON on lines of its own in a terminal.
+    pub(crate) fn answer(&self, answer: &[u8]) {
+        let mut stdout = std::io::stdout().lock();
+        let is_json = serde_json::from_slice::<IgnoredAny>(answer).is_ok();
+        let text = match std::str::from_utf8(answer) {
+            Ok(text) if is_json && !self.json && stdout.is_terminal() => Cow::Owned(indented(text).into_bytes()),
+            _ => Cow::Borrowed(answer),
+        };
+        let _ = stdout.write_all(&text);
+        if !text.ends_with(b"\n") {
+            let _ = stdout.write_all(b"\n");
+        }
+    }
+
+    /// Prints what may be a mistake.
+    pub(crate) fn warning(&self, text: &str) {
+        let _ = writeln!(anstream::stderr(), "{WARNING}warning{WARNING:#}: {text}");
+    }
+
     /// Prints a table with aligned columns.
     pub(crate) fn table<const N: usize>(&self, head: [&str; N], rows: &[[String; N]]) {
         let widths: [usize; N] = std::array::from_fn(|column| {
@@ -82,5 +104,62 @@ impl Output {
         if let Some(hint) = failure.next_step() {
             let _ = writeln!(stderr, "{HINT}hint{HINT:#}: {hint}");
         }
+    }
+}
+
+/// JSON with a line for each value. The order of the fields and the numbers stay as they are.
+fn indented(json: &str) -> String {
+    let (mut text, mut depth, mut in_string, mut is_escaped) = (String::new(), 0_usize, false, false);
+    let mut characters = json.chars().filter(|it| !it.is_ascii_control()).peekable();
+    while let Some(it) = characters.next() {
+        let line = |text: &mut String, depth: usize| text.push_str(&format!("\n{}", "  ".repeat(depth)));
+        if in_string {
+            text.push(it);
+            in_string = is_escaped || it != '"';
+            is_escaped = it == '\\' && !is_escaped;
+            continue;
+        }
+        match it {
+            ' ' => {}
+            '{' | '[' => {
+                text.push(it);
+                while characters.next_if_eq(&' ').is_some() {}
+                match characters.next_if(|next| matches!(next, '}' | ']')) {
+                    Some(end) => text.push(end),
+                    None => {
+                        depth += 1;
+                        line(&mut text, depth);
+                    }
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut text, depth);
+                text.push(it);
+            }
+            ',' => {
+                text.push(it);
+                line(&mut text, depth);
+            }
+            ':' => text.push_str(": "),
+            _ => {
+                in_string = it == '"';
+                text.push(it);
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_indented_without_another_change() {
+        let json = r#"{"b":[1.50,{}, [ ] ],"a":"x\"{,:","n":12345678901234567890123}"#;
+        let expected = "{\n  \"b\": [\n    1.50,\n    {},\n    []\n  ],\n  \"a\": \"x\\\"{,:\",\n  \"n\": 12345678901234567890123\n}";
+        assert_eq!(indented(json), expected);
+        assert_eq!(indented(&indented(json)), expected);
     }
 }

@@ -40,6 +40,7 @@ use isobar_abstraction::{Error, Result};
 pub use config::LocalConfig;
 pub use host::Server;
 pub use isobar_serve::SystemClock;
+pub use secret::set_secret;
 
 use blob::{LocalBlob, Signer};
 use config::physical_name;

@@ -9,6 +9,8 @@ use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::{Error, Result};
 use serde_json::{Map, Value};
 
+use crate::store::folder;
+
 /// The file `{"<key>": "<text>", …}`, which is read at each call. `null` is no value; any other that is not a string is
 /// its JSON.
 #[derive(Debug)]
@@ -19,26 +21,46 @@ impl SecretFile {
         Self(path.into())
     }
 
-    /// Errors: `Config` for a file that others can read, or that is not a JSON object; `Unavailable`.
     fn value(&self, key: &str) -> Result<Option<String>> {
-        let path = self.0.display();
-        let text = match std::fs::read_to_string(&self.0) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::unavailable(format!("{path} cannot be read: {error}; correct it"))),
-        };
-        check_mode(&self.0)?;
-        let mut values: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            let place = format!("at line {line} column {column}");
-            Error::config(format!(r#"{path} is not a JSON object, {place}; correct it to {{"KEY": "VALUE", …}}"#))
-        })?;
-        Ok(match values.remove(key) {
+        Ok(match self.values()?.remove(key) {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(text),
             Some(json) => Some(json.to_string()),
         })
     }
+
+    /// Errors: `Config` for a file that others can read, or that is not a JSON object; `Unavailable`.
+    fn values(&self) -> Result<Map<String, Value>> {
+        let path = self.0.display();
+        let text = match std::fs::read_to_string(&self.0) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Map::new()),
+            Err(error) => return Err(Error::unavailable(format!("{path} cannot be read: {error}; correct it"))),
+        };
+        check_mode(&self.0)?;
+        serde_json::from_str(&text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let place = format!("at line {line} column {column}");
+            Error::config(format!(r#"{path} is not a JSON object, {place}; correct it to {{"KEY": "VALUE", …}}"#))
+        })
+    }
+}
+
+/// For tools: sets the value of a key in a file of secrets, with the file and its folder where they are missing. A crash
+/// leaves the old file or the new one.
+///
+/// Errors: `Config` for a file that others can read, or that is not a JSON object; `Unavailable`.
+pub fn set_secret(file: &Path, key: &str, value: Value) -> Result<()> {
+    let mut values = SecretFile::new(file).values()?;
+    values.insert(key.to_owned(), value);
+    let write = || {
+        let file = std::path::absolute(file)?;
+        if let Some(folder) = file.parent().filter(|folder| !folder.exists()) {
+            folder::make(folder)?;
+        }
+        folder::write_whole(&file, format!("{:#}\n", Value::Object(values)).as_bytes())
+    };
+    write().map_err(|error| Error::unavailable(format!("{} cannot be written: {error}", file.display())))
 }
 
 #[async_trait]

@@ -63,7 +63,8 @@ pub(crate) fn in_use() -> Error {
     Error::config("another process has this data folder open; stop it, or set ISOBAR_DATA to another folder")
 }
 
-fn make(folder: &Path) -> io::Result<()> {
+/// Makes the folder where it is missing, and hides one that isobar makes from git.
+pub(crate) fn make(folder: &Path) -> io::Result<()> {
     let stage = folder;
     let folder = root(stage);
     let is_new = !folder.exists();

@@ -1,0 +1,169 @@
+//! `isobar dead-letters`: messages that failed for good.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::app::{Call, QueueState, RunningApp};
+use super::names::unknown;
+use super::payload::Payload;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::project::PackageArgs;
+
+/// The characters of a reason or a body in the table.
+const EXCERPT: usize = 60;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A queue is a topic, a bucket or a table, such as `orders`, or one of its subscriptions, such as `orders/mail`.\n\nExamples:\n  isobar dead-letters list\n  isobar dead-letters redrive orders\n  isobar dead-letters drop orders/mail --id 17 --id 19"
+)]
+pub(crate) struct DeadLettersArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print them, the oldest first, at most 1,000 of each queue
+    List(QueueArgs),
+    /// Put them back into their queues, to be delivered again
+    Redrive(ChangeArgs),
+    /// Delete them
+    Drop(ChangeArgs),
+}
+
+#[derive(Debug, Args)]
+struct QueueArgs {
+    /// The queue; all by default
+    queue: Option<String>,
+    #[command(flatten)]
+    package: PackageArgs,
+}
+
+#[derive(Debug, Args)]
+struct ChangeArgs {
+    /// The queue; --all for all
+    #[arg(required_unless_present = "all")]
+    queue: Option<String>,
+    /// The id of one, as `list` prints it; can be repeated
+    #[arg(long = "id", value_name = "ID", requires = "queue")]
+    ids: Vec<String>,
+    /// Those of all queues
+    #[arg(long, conflicts_with_all = ["queue", "ids"])]
+    all: bool,
+    #[command(flatten)]
+    package: PackageArgs,
+}
+
+pub(crate) async fn run(args: &DeadLettersArgs, output: &Output) -> Result<ExitCode, Failure> {
+    match &args.action {
+        Action::List(args) => list(args, output).await,
+        Action::Redrive(args) => change(args, Method::POST, "redriven", output).await,
+        Action::Drop(args) => change(args, Method::DELETE, "dropped", output).await,
+    }
+}
+
+async fn list(args: &QueueArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let app = RunningApp::find(&args.package).await?;
+    let mut found = Vec::new();
+    for queue in select(&app, args.queue.as_deref())?.into_iter().filter(|queue| queue.dead > 0) {
+        let answer = ask(&app, queue, Method::GET, &[("limit", "1000")]).await?;
+        let dead_letters = answer["dead_letters"].as_array().cloned().unwrap_or_default();
+        found.extend(dead_letters.into_iter().map(|dead_letter| (queue, dead_letter)));
+    }
+    if output.json {
+        let named = |(queue, mut dead_letter): (&QueueState, Value)| {
+            dead_letter["queue"] = label(queue).into();
+            dead_letter
+        };
+        output.document(&found.into_iter().map(named).collect::<Vec<_>>())?;
+    } else if found.is_empty() {
+        output.line("no dead letters");
+    } else {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let row = |(queue, it): &(&QueueState, Value)| {
+            let [reason, body] = [&it["reason"], &it["body"]].map(|value| excerpt(&text(value)));
+            [label(queue), text(&it["id"]), text(&it["attempts"]), text(&it["died_at"]), reason, body]
+        };
+        output
+            .table(["QUEUE", "ID", "ATTEMPTS", "SINCE", "REASON", "BODY"], &found.iter().map(row).collect::<Vec<_>>());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn change(args: &ChangeArgs, method: Method, did: &str, output: &Output) -> Result<ExitCode, Failure> {
+    let app = RunningApp::find(&args.package).await?;
+    let queues = select(&app, args.queue.as_deref())?;
+    if let (false, [_, _, ..]) = (args.ids.is_empty(), &queues[..]) {
+        let names: Vec<_> = queues.iter().map(|queue| label(queue)).collect();
+        let name = args.queue.as_deref().unwrap_or_default();
+        return Err(Failure::new(format!("`{name}` has several queues, which may have one id twice"))
+            .hint(format!("name one: {}", names.join(", "))));
+    }
+    let (ids, mut counts) = (args.ids.join(","), Vec::new());
+    let query: Vec<_> = (!ids.is_empty()).then_some(("ids", ids.as_str())).into_iter().collect();
+    for queue in queues {
+        let answer = ask(&app, queue, method.clone(), &query).await?;
+        counts.push((label(queue), answer[did].as_u64().unwrap_or_default()));
+    }
+    let count: u64 = counts.iter().map(|(_, count)| count).sum();
+    if output.json {
+        output
+            .document(&counts.iter().map(|(queue, count)| json!({"queue": queue, did: count})).collect::<Vec<_>>())?;
+    } else {
+        output.line(&format!("{did}: {count}"));
+    }
+    if count < args.ids.len() as u64 {
+        let message = format!("{} of the {} ids have no dead letter", args.ids.len() as u64 - count, args.ids.len());
+        return Err(Failure::new(message).hint("isobar dead-letters list"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends a request about the dead letters of a queue.
+async fn ask(
+    app: &RunningApp,
+    queue: &QueueState,
+    method: Method,
+    parameters: &[(&str, &str)],
+) -> Result<Value, Failure> {
+    let kind = match queue.kind.as_str() {
+        "bucket" => "buckets",
+        "table" => "tables",
+        _ => "topics",
+    };
+    let query = [&[("queue", queue.queue.as_str())], parameters].concat();
+    let path = ["dead-letters", kind, &queue.name];
+    let call = Call { method, path: &path, query: &query, payload: Payload::Empty };
+    let answer = app.call(call, &format!("the dead letters of `{}`", label(queue))).await?;
+    serde_json::from_slice(&answer).map_err(|error| Failure::new("the answer of the app is no JSON").because(&error))
+}
+
+/// The queues of a name: one, or all those of a topic, a bucket or a table.
+fn select<'a>(app: &'a RunningApp, name: Option<&str>) -> Result<Vec<&'a QueueState>, Failure> {
+    let Some(name) = name else { return Ok(app.queues.iter().collect()) };
+    let queues = app.queues.iter();
+    let found: Vec<_> = queues.filter(|queue| queue.name == name || label(queue) == name).collect();
+    if found.is_empty() {
+        let known: Vec<_> = app.queues.iter().map(label).collect();
+        return Err(unknown(&app.manifest.app, "queue", name, &known.iter().map(String::as_str).collect::<Vec<_>>()));
+    }
+    Ok(found)
+}
+
+fn label(queue: &QueueState) -> String {
+    let QueueState { name, queue, .. } = queue;
+    if queue == "default" { name.clone() } else { format!("{name}/{queue}") }
+}
+
+/// The beginning of a text, in one line.
+fn excerpt(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}

@@ -1,0 +1,40 @@
+//! The working folder of an app, as the app sees it: its variables, its data folder, its secrets.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use isobar::driver::Environment;
+use isobar::local::LocalConfig;
+
+use crate::failure::Failure;
+
+/// The configuration of the local provider in a folder.
+pub(crate) struct Place {
+    /// The variables of the shell.
+    pub(crate) shell: Environment,
+    /// The same with those of the file `.env`.
+    pub(crate) environment: Environment,
+    pub(crate) config: LocalConfig,
+}
+
+impl Place {
+    /// Changes to the folder, because the app resolves its paths there.
+    pub(crate) fn enter(folder: &Path) -> Result<Self, Failure> {
+        std::env::set_current_dir(folder).map_err(|error| {
+            Failure::new(format!("the folder {} cannot be entered", folder.display())).because(&error)
+        })?;
+        Self::here()
+    }
+
+    /// That of the working folder.
+    pub(crate) fn here() -> Result<Self, Failure> {
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let shell = Environment::new(std::env::vars_os().filter_map(text), []);
+        let environment = match isobar::local::ADAPTER.complete {
+            Some(complete) => complete(shell.clone())?,
+            None => shell.clone(),
+        };
+        let config = LocalConfig::from_environment(&environment)?;
+        Ok(Self { shell, environment, config })
+    }
+}

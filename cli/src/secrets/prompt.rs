@@ -1,0 +1,51 @@
+//! A prompt whose answer is not shown.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use tokio::sync::oneshot;
+
+use crate::failure::Failure;
+
+/// Shows again what is typed when it is dropped.
+struct NoEcho;
+
+impl NoEcho {
+    fn start() -> Self {
+        stty("-echo");
+        Self
+    }
+}
+
+impl Drop for NoEcho {
+    fn drop(&mut self) {
+        stty("echo");
+        // The end of the line was not shown either.
+        let _ = writeln!(std::io::stderr());
+    }
+}
+
+/// Changes the terminal of standard input, where the program `stty` exists.
+fn stty(setting: &str) {
+    let _ = Command::new("stty").arg(setting).stdout(Stdio::null()).stderr(Stdio::null()).status();
+}
+
+/// Reads a line from the terminal; `None` after Ctrl-C.
+pub(super) async fn hidden(prompt: &str) -> Result<Option<String>, Failure> {
+    let _ = write!(std::io::stderr(), "{prompt}");
+    let _no_echo = NoEcho::start();
+    let (sender, line) = oneshot::channel();
+    // A thread, because a read of a terminal cannot be cancelled: after Ctrl-C it ends with the process.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = sender.send(std::io::stdin().read_line(&mut line).map(|_| line));
+    });
+    tokio::select! {
+        line = line => match line {
+            Ok(Ok(line)) => Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned())),
+            Ok(Err(error)) => Err(Failure::new("the terminal cannot be read").because(&error)),
+            Err(_) => Err(Failure::new("the terminal cannot be read")),
+        },
+        _ = tokio::signal::ctrl_c() => Ok(None),
+    }
+}
