@@ -12,16 +12,18 @@ use crate::output::Color;
 use crate::project::PackageArgs;
 use crate::secrets::SecretsArgs;
 
+const GLOBAL: &str = "Options of all commands";
+
 /// Makes, runs, checks and calls apps of isobar.
 #[derive(Debug, Parser)]
 #[command(name = "isobar", version, disable_help_subcommand = true, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 success, 1 findings or a failure, 2 a wrong command line, 130 Ctrl-C.")]
 pub(crate) struct Args {
-    /// When to use colors
-    #[arg(long, global = true, value_enum, default_value_t, env = "ISOBAR_COLOR")]
+    /// Use colors; auto: in a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t, env = "ISOBAR_COLOR", hide_env = true, help_heading = GLOBAL)]
     pub(crate) color: Color,
     /// Print one JSON document instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -18,7 +18,6 @@ const HEAD: Style = Style::new().bold();
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(crate) enum Color {
-    /// In a terminal, unless `NO_COLOR` is set
     #[default]
     Auto,
     Always,

@@ -214,7 +214,7 @@ async fn list(args: &PackageArgs, output: &Output) -> Result<ExitCode, Failure> 
     };
     output.table(["NAME", "KIND", "VALUE FROM"], &rows.iter().map(cells).collect::<Vec<_>>());
     if let Some(row) = rows.iter().find(|row| row.required && row.value_from.is_none()) {
-        output.warning(&format!("the app does not start without `{}`; isobar secrets set {0}", row.name));
+        output.warning(&format!("the app does not start without `{}`; set it: isobar secrets set {0}", row.name));
     }
     Ok(ExitCode::SUCCESS)
 }

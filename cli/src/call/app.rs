@@ -170,14 +170,15 @@ enum SendError {
 }
 
 fn no_answer(error: &SendError, address: &str, file: &Path) -> Failure {
+    let ended = Failure::new(format!("{address} ended the connection before it had answered"));
     match error {
         SendError::Request(error) if error.is_connect() => {
             let file = file.display();
             Failure::new(format!("the app that wrote {file} does not run any more: {address} does not answer"))
                 .hint(START)
         }
-        SendError::Request(error) => Failure::new(format!("{address} ended the connection")).because(error),
-        SendError::Answer(error) => Failure::new(format!("{address} ended the connection")).because(error),
+        SendError::Request(error) => ended.because(error).hint("the log of the app may say why"),
+        SendError::Answer(error) => ended.because(error).hint("the log of the app may say why"),
     }
 }
 
@@ -185,10 +186,10 @@ fn no_answer(error: &SendError, address: &str, file: &Path) -> Failure {
 fn reason(status: StatusCode, body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Reported {
-        detail: String,
+        message: String,
     }
     let text = || String::from_utf8_lossy(body).trim().to_owned();
-    let reported = serde_json::from_slice::<Reported>(body).map_or_else(|_| text(), |reported| reported.detail);
+    let reported = serde_json::from_slice::<Reported>(body).map_or_else(|_| text(), |reported| reported.message);
     if reported.is_empty() { status.to_string() } else { reported }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -44,15 +44,17 @@ struct QueueArgs {
 }
 
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group(ArgGroup::new("which").required(true)))]
 struct ChangeArgs {
     /// The queue; --all for all
-    #[arg(required_unless_present = "all")]
+    #[arg(group = "which")]
     queue: Option<String>,
     /// The id of one, as `list` prints it; can be repeated
     #[arg(long = "id", value_name = "ID", requires = "queue")]
     ids: Vec<String>,
     /// Those of all queues
-    #[arg(long, conflicts_with_all = ["queue", "ids"])]
+    #[arg(long, group = "which")]
     all: bool,
     #[command(flatten)]
     package: PackageArgs,
@@ -116,9 +118,11 @@ async fn change(args: &ChangeArgs, method: Method, did: &str, output: &Output) -
     } else {
         output.line(&format!("{did}: {count}"));
     }
-    if count < args.ids.len() as u64 {
-        let message = format!("{} of the {} ids have no dead letter", args.ids.len() as u64 - count, args.ids.len());
-        return Err(Failure::new(message).hint("isobar dead-letters list"));
+    let expected = args.ids.len();
+    if count < expected as u64 {
+        return Err(
+            Failure::new(format!("{count} of {expected} ids had a dead letter")).hint("isobar dead-letters list")
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

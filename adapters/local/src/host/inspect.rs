@@ -3,6 +3,7 @@
 //! It has the permissions of the app, so it listens on loopback only, requires the token of this start, and rejects
 //! the requests of web pages and proxies ([`check_loopback`]).
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -336,8 +337,12 @@ impl From<Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let detail = format!("{:?}", self.0);
-        (status(self.0.kind()), Json(json!({"error": self.0.kind().name(), "detail": detail}))).into_response()
+        let Self(error) = self;
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let message = causes.fold(error.message().to_owned(), |text, cause| format!("{text}: {cause}"));
+        let detail = format!("{error:?}");
+        let body = json!({"error": error.kind().name(), "message": message, "detail": detail});
+        (status(error.kind()), Json(body)).into_response()
     }
 }
 
