@@ -1,9 +1,11 @@
 //! The command line.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use clap_complete::env::{CompleteEnv, Shells};
 
 use crate::call::dead_letters::DeadLettersArgs;
 use crate::call::{InvokeArgs, PublishArgs, PutObjectArgs, TickArgs, WrittenArgs};
@@ -11,6 +13,8 @@ use crate::failure::Failure;
 use crate::output::Color;
 use crate::project::PackageArgs;
 use crate::secrets::SecretsArgs;
+
+const COMPLETIONS: &str = "Names of functions, topics and others are those of the app that runs in the working folder.\n\nExamples:\n  echo 'source <(isobar completions bash)' >> ~/.bashrc\n  echo 'source <(isobar completions zsh)' >> ~/.zshrc\n  isobar completions fish > ~/.config/fish/completions/isobar.fish";
 
 const GLOBAL: &str = "Options of all commands";
 
@@ -48,13 +52,25 @@ pub(crate) enum Command {
     /// Set or list the secrets and the configuration of the app on this machine
     Secrets(SecretsArgs),
     /// Print the completions for a shell
+    #[command(after_help = COMPLETIONS)]
     Completions {
         /// The shell
         shell: Shell,
     },
 }
 
+/// Prints the script that makes a shell call this command for completions.
 pub(crate) fn completions(shell: Shell) -> Result<ExitCode, Failure> {
-    clap_complete::generate(shell, &mut Args::command(), "isobar", &mut std::io::stdout());
+    let (name, mut script) = (shell.to_string(), Vec::new());
+    let shells = Shells::builtins();
+    let completer = shells.completer(&name).ok_or_else(|| Failure::new(format!("{name} has no completions")))?;
+    let written = completer.write_registration("COMPLETE", "isobar", "isobar", "isobar", &mut script);
+    let written = written.and_then(|()| std::io::stdout().write_all(&script));
+    written.map_err(|error| Failure::new("the completions cannot be printed").because(&error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Answers a shell that completes a command line, and ends the process; nothing elsewhere.
+pub(crate) fn complete() {
+    CompleteEnv::with_factory(Args::command).complete();
 }

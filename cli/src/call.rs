@@ -1,15 +1,17 @@
 //! `isobar invoke`, `publish`, `put-object`, `tick` and `written`: calls of an app that runs on this machine.
 
 pub(crate) mod app;
+pub(crate) mod complete;
 pub(crate) mod dead_letters;
 mod names;
 mod payload;
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use hyper::Method;
 use hyper::body::Bytes;
+use isobar::driver::ResourceKind;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -26,6 +28,7 @@ const QUOTES: &str =
 )]
 pub(crate) struct InvokeArgs {
     /// The function
+    #[arg(add = complete::functions())]
     function: String,
     /// The request: JSON, @FILE, or - for standard input; null by default
     #[arg(value_name = "JSON|@FILE|-")]
@@ -40,6 +43,7 @@ pub(crate) struct InvokeArgs {
 )]
 pub(crate) struct PublishArgs {
     /// The topic
+    #[arg(add = complete::resources(&[ResourceKind::Topic]))]
     topic: String,
     /// The message: JSON, @FILE, or - for standard input; null by default
     #[arg(value_name = "JSON|@FILE|-")]
@@ -63,11 +67,12 @@ pub(crate) struct PublishArgs {
 )]
 pub(crate) struct PutObjectArgs {
     /// The bucket
+    #[arg(add = complete::resources(&[ResourceKind::Bucket]))]
     bucket: String,
     /// The key of the object
     key: String,
     /// The content: a file, or - for standard input
-    #[arg(value_name = "FILE|-")]
+    #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
     file: String,
     /// The type of the content, such as image/png
     #[arg(long, value_name = "TYPE")]
@@ -80,6 +85,7 @@ pub(crate) struct PutObjectArgs {
 #[command(after_help = "Example:\n  isobar tick purge")]
 pub(crate) struct TickArgs {
     /// The schedule
+    #[arg(add = complete::schedules())]
     schedule: String,
     #[command(flatten)]
     package: PackageArgs,
@@ -91,6 +97,7 @@ pub(crate) struct TickArgs {
 )]
 pub(crate) struct WrittenArgs {
     /// The table
+    #[arg(add = complete::written_tables())]
     table: String,
     /// The partition of the item
     partition: String,

@@ -21,6 +21,7 @@ use failure::Failure;
 use output::Output;
 
 fn main() -> ExitCode {
+    args::complete();
     let args = Args::parse();
     let output = Output::new(args.color, args.json);
     match run(args.command, &output) {

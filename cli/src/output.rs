@@ -106,48 +106,44 @@ impl Output {
     }
 }
 
-/// JSON with a line for each value. The order of the fields and the numbers stay as they are.
+/// Valid JSON with a line for each value. The order of the fields and the numbers stay as they are.
 fn indented(json: &str) -> String {
-    let (mut text, mut depth, mut in_string, mut is_escaped) = (String::new(), 0_usize, false, false);
-    let mut characters = json.chars().filter(|it| !it.is_ascii_control()).peekable();
-    while let Some(it) = characters.next() {
-        let line = |text: &mut String, depth: usize| text.push_str(&format!("\n{}", "  ".repeat(depth)));
-        if in_string {
-            text.push(it);
-            in_string = is_escaped || it != '"';
-            is_escaped = it == '\\' && !is_escaped;
-            continue;
-        }
-        match it {
-            ' ' => {}
-            '{' | '[' => {
-                text.push(it);
-                while characters.next_if_eq(&' ').is_some() {}
-                match characters.next_if(|next| matches!(next, '}' | ']')) {
-                    Some(end) => text.push(end),
-                    None => {
-                        depth += 1;
-                        line(&mut text, depth);
-                    }
-                }
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                line(&mut text, depth);
-                text.push(it);
-            }
-            ',' => {
-                text.push(it);
-                line(&mut text, depth);
-            }
-            ':' => text.push_str(": "),
+    let (mut text, mut depth, mut rest) = (String::new(), 0_usize, json.trim());
+    while !rest.is_empty() {
+        let (token, after) = rest.split_at(token_length(rest));
+        rest = after.trim_start();
+        text.push_str(token);
+        let is_last = rest.starts_with(['}', ']']);
+        depth = match token {
+            "{" | "[" if !is_last => depth + 1,
+            "{" | "[" => continue,
+            "," => depth,
+            _ if is_last => depth.saturating_sub(1),
             _ => {
-                in_string = it == '"';
-                text.push(it);
+                text.push_str(if token == ":" { " " } else { "" });
+                continue;
             }
-        }
+        };
+        text.push('\n');
+        text.push_str(&"  ".repeat(depth));
     }
     text
+}
+
+/// The length of the first token.
+fn token_length(json: &str) -> usize {
+    let mut is_escaped = false;
+    let ends_string = |&(_, it): &(usize, char)| {
+        let ends = it == '"' && !is_escaped;
+        is_escaped = it == '\\' && !is_escaped;
+        ends
+    };
+    let is_mark = |it: char| "{}[],:".contains(it);
+    match json.starts_with('"') {
+        true => json.char_indices().skip(1).find(ends_string).map_or(json.len(), |(at, _)| at + 1),
+        false if json.starts_with(is_mark) => 1,
+        false => json.find(|it: char| is_mark(it) || it.is_ascii_whitespace()).unwrap_or(json.len()),
+    }
 }
 
 #[cfg(test)]

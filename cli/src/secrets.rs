@@ -15,12 +15,13 @@ use isobar::manifest::{DeclaredResource, Manifest};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::call::complete;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::place::Place;
 use crate::project::{PackageArgs, Project};
 
-const KINDS: [ResourceKind; 2] = [ResourceKind::Secret, ResourceKind::Config];
+static KINDS: [ResourceKind; 2] = [ResourceKind::Secret, ResourceKind::Config];
 
 #[derive(Debug, Args)]
 pub(crate) struct SecretsArgs {
@@ -42,6 +43,7 @@ enum Action {
 )]
 struct SetArgs {
     /// The name of the secret or the configuration
+    #[arg(add = complete::resources(&KINDS))]
     name: String,
     /// The value, or - for standard input; without it a terminal prompts
     value: Option<Hidden>,
@@ -126,20 +128,25 @@ async fn set(args: &SetArgs, output: &Output) -> Result<ExitCode, Failure> {
     let value = checked(&args.name, text, kind)?;
     let key = format!("{}{}", app.prefix, args.name);
     set_secret(&file, &key, value)?;
-    if kind.is_none() {
-        let names: Vec<_> = app.declared().map(|(_, resource)| format!("`{}`", resource.name)).collect();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        output.warning(&format!("the app declares no secret or configuration `{}`; it declares {names}", args.name));
-    }
-    if let Some((variable, _)) = kind.and_then(|kind| app.variable(kind, &args.name)) {
-        output.warning(&format!("{variable} is set too, and has precedence"));
-    }
+    warn(&app, &args.name, kind, output);
     let path = std::path::absolute(&file).unwrap_or(file);
     match output.json {
         true => output.document(&serde_json::json!({"key": key, "file": path}))?,
         false => output.line(&format!("set `{key}` in {}", path.display())),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Names what makes the new value useless.
+fn warn(app: &Declared, name: &str, kind: Option<ResourceKind>, output: &Output) {
+    if kind.is_none() {
+        let names: Vec<_> = app.declared().map(|(_, resource)| format!("`{}`", resource.name)).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        output.warning(&format!("the app declares no secret or configuration `{}`; it declares {names}", name));
+    }
+    if let Some((variable, _)) = kind.and_then(|kind| app.variable(kind, name)) {
+        output.warning(&format!("{variable} is set too, and has precedence"));
+    }
 }
 
 /// The value, without the end of the line; `None` after Ctrl-C.

@@ -49,6 +49,14 @@ pub(crate) struct QueueState {
     pub(crate) dead: u64,
 }
 
+impl QueueState {
+    /// The name for people: `orders`, or `orders/mail` for a subscription.
+    pub(crate) fn label(&self) -> String {
+        let Self { name, queue, .. } = self;
+        if queue == "default" { name.clone() } else { format!("{name}/{queue}") }
+    }
+}
+
 #[derive(Deserialize)]
 struct Overview {
     manifest: Manifest,

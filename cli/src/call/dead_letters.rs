@@ -7,6 +7,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::app::{Call, QueueState, RunningApp};
+use super::complete;
 use super::names::unknown;
 use super::payload::Payload;
 use crate::failure::Failure;
@@ -14,7 +15,7 @@ use crate::output::Output;
 use crate::project::PackageArgs;
 
 /// The characters of a reason or a body in the table.
-const EXCERPT: usize = 60;
+const EXCERPT: usize = 40;
 
 #[derive(Debug, Args)]
 #[command(
@@ -38,6 +39,7 @@ enum Action {
 #[derive(Debug, Args)]
 struct QueueArgs {
     /// The queue; all by default
+    #[arg(add = complete::queues())]
     queue: Option<String>,
     #[command(flatten)]
     package: PackageArgs,
@@ -48,7 +50,7 @@ struct QueueArgs {
 #[command(group(ArgGroup::new("which").required(true)))]
 struct ChangeArgs {
     /// The queue; --all for all
-    #[arg(group = "which")]
+    #[arg(group = "which", add = complete::queues())]
     queue: Option<String>,
     /// The id of one, as `list` prints it; can be repeated
     #[arg(long = "id", value_name = "ID", requires = "queue")]
@@ -78,7 +80,7 @@ async fn list(args: &QueueArgs, output: &Output) -> Result<ExitCode, Failure> {
     }
     if output.json {
         let named = |(queue, mut dead_letter): (&QueueState, Value)| {
-            dead_letter["queue"] = label(queue).into();
+            dead_letter["queue"] = queue.label().into();
             dead_letter
         };
         output.document(&found.into_iter().map(named).collect::<Vec<_>>())?;
@@ -88,7 +90,9 @@ async fn list(args: &QueueArgs, output: &Output) -> Result<ExitCode, Failure> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let row = |(queue, it): &(&QueueState, Value)| {
             let [reason, body] = [&it["reason"], &it["body"]].map(|value| excerpt(&text(value)));
-            [label(queue), text(&it["id"]), text(&it["attempts"]), text(&it["died_at"]), reason, body]
+            // Without the milliseconds.
+            let since = text(&it["died_at"]).chars().take(19).chain(['Z']).collect();
+            [queue.label(), text(&it["id"]), text(&it["attempts"]), since, reason, body]
         };
         output
             .table(["QUEUE", "ID", "ATTEMPTS", "SINCE", "REASON", "BODY"], &found.iter().map(row).collect::<Vec<_>>());
@@ -100,7 +104,7 @@ async fn change(args: &ChangeArgs, method: Method, did: &str, output: &Output) -
     let app = RunningApp::find(&args.package).await?;
     let queues = select(&app, args.queue.as_deref())?;
     if let (false, [_, _, ..]) = (args.ids.is_empty(), &queues[..]) {
-        let names: Vec<_> = queues.iter().map(|queue| label(queue)).collect();
+        let names: Vec<_> = queues.iter().map(|queue| queue.label()).collect();
         let name = args.queue.as_deref().unwrap_or_default();
         return Err(Failure::new(format!("`{name}` has several queues, which may have one id twice"))
             .hint(format!("name one: {}", names.join(", "))));
@@ -109,7 +113,7 @@ async fn change(args: &ChangeArgs, method: Method, did: &str, output: &Output) -
     let query: Vec<_> = (!ids.is_empty()).then_some(("ids", ids.as_str())).into_iter().collect();
     for queue in queues {
         let answer = ask(&app, queue, method.clone(), &query).await?;
-        counts.push((label(queue), answer[did].as_u64().unwrap_or_default()));
+        counts.push((queue.label(), answer[did].as_u64().unwrap_or_default()));
     }
     let count: u64 = counts.iter().map(|(_, count)| count).sum();
     if output.json {
@@ -142,7 +146,7 @@ async fn ask(
     let query = [&[("queue", queue.queue.as_str())], parameters].concat();
     let path = ["dead-letters", kind, &queue.name];
     let call = Call { method, path: &path, query: &query, payload: Payload::Empty };
-    let answer = app.call(call, &format!("the dead letters of `{}`", label(queue))).await?;
+    let answer = app.call(call, &format!("the dead letters of `{}`", queue.label())).await?;
     serde_json::from_slice(&answer).map_err(|error| Failure::new("the answer of the app is no JSON").because(&error))
 }
 
@@ -150,17 +154,12 @@ async fn ask(
 fn select<'a>(app: &'a RunningApp, name: Option<&str>) -> Result<Vec<&'a QueueState>, Failure> {
     let Some(name) = name else { return Ok(app.queues.iter().collect()) };
     let queues = app.queues.iter();
-    let found: Vec<_> = queues.filter(|queue| queue.name == name || label(queue) == name).collect();
+    let found: Vec<_> = queues.filter(|queue| queue.name == name || queue.label() == name).collect();
     if found.is_empty() {
-        let known: Vec<_> = app.queues.iter().map(label).collect();
+        let known: Vec<_> = app.queues.iter().map(QueueState::label).collect();
         return Err(unknown(&app.manifest.app, "queue", name, &known.iter().map(String::as_str).collect::<Vec<_>>()));
     }
     Ok(found)
-}
-
-fn label(queue: &QueueState) -> String {
-    let QueueState { name, queue, .. } = queue;
-    if queue == "default" { name.clone() } else { format!("{name}/{queue}") }
 }
 
 /// The beginning of a text, in one line.

@@ -52,19 +52,19 @@ impl Transcript {
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         let code = output.status.code().unwrap();
-        let mut shown = format!("$ isobar {}\n", args.join(" "));
+        let mut printed = format!("$ isobar {}\n", args.join(" "));
         for (stream, text) in [("", &output.stdout), ("! ", &output.stderr)] {
             for line in String::from_utf8_lossy(text).lines() {
-                shown.push_str(&format!("{stream}{line}\n"));
+                printed.push_str(&format!("{stream}{line}\n"));
             }
         }
         if code != 0 {
-            shown.push_str(&format!("exit code {code}\n"));
+            printed.push_str(&format!("exit code {code}\n"));
         }
         for (text, replacement) in &self.hidden {
-            shown = shown.replace(text, replacement);
+            printed = printed.replace(text, replacement);
         }
-        self.text.push_str(&shown);
+        self.text.push_str(&printed);
         self.text.push('\n');
         code
     }
