@@ -3,7 +3,11 @@
 //! The checks of the portable types, the tables of `mappings.md` and the conformance suite use the same values, so that the
 //! documentation cannot differ from the code.
 
+mod rows;
+
 use std::time::Duration;
+
+pub use rows::{LIMITS, LimitRow, duration};
 
 /// The limits of a provider's services.
 ///

@@ -67,6 +67,15 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         Err(Error::unsupported("open the store of secrets", self.profile().provider, instead))
     }
 
+    /// Checks, without a call, that the names which the triggers need fit the services, and are different. [`host`](Self::host)
+    /// must call it before it serves; a tool calls it before a deployment.
+    ///
+    /// Errors: `Config` with the first problem. Without this method all names fit.
+    fn check(&self, manifest: &Manifest) -> Result<()> {
+        let _ = manifest;
+        Ok(())
+    }
+
     /// Runs the function until the platform stops the process: converts the platform's events to [`Event`](crate::Event)s,
     /// calls the functions of [`host`](crate::driver::host), and sends the replies.
     ///

@@ -9,8 +9,10 @@ use clap_complete::env::{CompleteEnv, Shells};
 
 use crate::call::dead_letters::DeadLettersArgs;
 use crate::call::{InvokeArgs, PublishArgs, PutObjectArgs, TickArgs, WrittenArgs};
+use crate::check::CheckArgs;
 use crate::failure::Failure;
-use crate::output::Color;
+use crate::map::MapArgs;
+use crate::output::{Color, Output};
 use crate::project::PackageArgs;
 use crate::secrets::SecretsArgs;
 
@@ -51,12 +53,44 @@ pub(crate) enum Command {
     DeadLetters(DeadLettersArgs),
     /// Set or list the secrets and the configuration of the app on this machine
     Secrets(SecretsArgs),
+    /// Show the services of the platforms, and what the app becomes there
+    Map(MapArgs),
+    /// Find what the app declares that a platform cannot honour, or honours differently
+    Check(CheckArgs),
+    /// Show what is installed and what is missing, and whether the local data are whole
+    Doctor,
+    /// Print the manual page, or that of a command
+    #[command(hide = true)]
+    Man {
+        /// The command
+        command: Option<String>,
+    },
     /// Print the completions for a shell
     #[command(after_help = COMPLETIONS)]
     Completions {
         /// The shell
         shell: Shell,
     },
+}
+
+/// Prints the manual page of `isobar`, or that of one of its commands.
+pub(crate) fn man(name: Option<&str>, output: &Output) -> Result<ExitCode, Failure> {
+    let mut args = Args::command();
+    args.build();
+    let page = match name {
+        None => args,
+        Some(name) => {
+            let unknown = || Failure::new(format!("there is no command `{name}`")).hint("isobar --help lists them");
+            let command = args.find_subcommand(name).cloned().ok_or_else(unknown)?;
+            command.display_name(format!("isobar-{name}"))
+        }
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page)
+        .render(&mut text)
+        .map_err(|error| Failure::new("the page cannot be made").because(&error))?;
+    output.line(String::from_utf8_lossy(&text).trim_end());
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the script that makes a shell call this command for completions.

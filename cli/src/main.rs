@@ -5,12 +5,18 @@
 
 mod args;
 mod call;
+mod check;
+mod doctor;
 mod failure;
 mod manifest;
+mod map;
 mod output;
+mod part;
 mod place;
 mod project;
 mod secrets;
+mod table;
+mod target;
 
 use std::process::ExitCode;
 
@@ -38,6 +44,10 @@ fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
         Command::Completions { shell } => args::completions(shell),
         Command::DeadLetters(args) => block_on(call::dead_letters::run(&args, output)),
         Command::Invoke(args) => block_on(call::invoke(&args, output)),
+        Command::Check(args) => check::run(&args, output),
+        Command::Doctor => doctor::run(output),
+        Command::Man { command } => args::man(command.as_deref(), output),
+        Command::Map(args) => map::run(&args, output),
         Command::Manifest(args) => manifest::run(&args, output),
         Command::Publish(args) => block_on(call::publish(&args, output)),
         Command::PutObject(args) => block_on(call::put_object(&args, output)),

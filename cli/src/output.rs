@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use crate::failure::Failure;
+use crate::table;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -72,20 +73,35 @@ impl Output {
         let _ = writeln!(anstream::stderr(), "{WARNING}warning{WARNING:#}: {text}");
     }
 
-    /// Prints a table with aligned columns.
+    /// Prints a table with aligned columns, no wider than the terminal.
     pub(crate) fn table<const N: usize>(&self, head: [&str; N], rows: &[[String; N]]) {
-        let widths: [usize; N] = std::array::from_fn(|column| {
-            let cells = rows.iter().map(|row| row[column].chars().count());
-            cells.chain([head[column].len()]).max().unwrap_or_default()
-        });
-        let line = |cells: [&str; N]| {
-            let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-            padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        };
-        self.line(&format!("{HEAD}{}{HEAD:#}", line(head)));
-        for row in rows {
-            self.line(&line(std::array::from_fn(|column| row[column].as_str())));
+        let rows: Vec<_> = rows.iter().map(|row| row.to_vec()).collect();
+        self.grid(&head, &rows);
+    }
+
+    /// [`table`](Self::table) for columns whose number is not known before.
+    pub(crate) fn grid(&self, head: &[&str], rows: &[Vec<String>]) {
+        let lines = table::lines(head, rows, self.width());
+        // A wrapped head has several lines, which no head of this command needs.
+        for (number, line) in lines.iter().enumerate() {
+            match number {
+                0 => self.heading(line),
+                _ => self.line(line),
+            }
         }
+    }
+
+    /// Prints a line that begins a part of the data.
+    pub(crate) fn heading(&self, text: &str) {
+        self.line(&format!("{HEAD}{text}{HEAD:#}"));
+    }
+
+    /// The columns of the terminal; no limit in a pipe.
+    #[expect(clippy::unused_self, reason = "the width of the stream that this writes")]
+    pub(crate) fn width(&self) -> usize {
+        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let terminal = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into());
+        columns.or_else(terminal).unwrap_or(usize::MAX)
     }
 
     /// Prints a step of the work, such as `Building demo`.

@@ -1,7 +1,51 @@
-//! Schedule expressions of EventBridge, for deployments.
+//! The names of resources and the schedule expressions of EventBridge, for deployments.
 
 use isobar_abstraction::Result;
-use isobar_abstraction::driver::CronSchedule;
+use isobar_abstraction::driver::{CronSchedule, Derived, Place, ResourceKind};
+use isobar_abstraction::manifest::Manifest;
+
+use crate::AwsConfig;
+use crate::pub_sub::FIFO;
+
+/// The resources that a deployment of the app needs on AWS, without secrets: those of tables, buckets and topics, then those
+/// of triggers, each in the order of the manifest. It makes no call. Errors: `Config`.
+pub fn places(manifest: &Manifest, config: &AwsConfig) -> Result<Vec<Place>> {
+    let prefix = config.prefix.get()?;
+    let mut places = Vec::new();
+    for kind in ResourceKind::OWN {
+        for resource in manifest.of_kind(kind) {
+            let name = config.place(&config.location(kind, &resource.name))?.name;
+            places.extend(match kind {
+                ResourceKind::Table => vec![Place::new("DynamoDB table", name)],
+                ResourceKind::Bucket => vec![Place::new("S3 bucket", name)],
+                _ => [String::new(), FIFO.to_owned()].map(|end| Place::new("SNS topic", format!("{name}{end}"))).into(),
+            });
+        }
+    }
+    places.extend(manifest.http().then(|| Place::new("Lambda, by URL or API Gateway", "/")));
+    for (queue, _) in manifest.queues() {
+        let placed = config.place(&config.location(queue.kind(), queue.source()))?;
+        let name = queue.physical(&placed.queue);
+        let names = [name.clone(), Derived::DeadLetters.of(&name)].map(|name| Place::new("SQS queue", name));
+        match queue.kind() {
+            ResourceKind::Topic => places.extend(names.iter().cloned().flat_map(|place| {
+                let ordered = format!("{}{FIFO}", place.name);
+                [place, Place::new("SQS queue", ordered)]
+            })),
+            ResourceKind::Bucket => {
+                places.push(Place::new("SNS topic", placed.queue));
+                places.extend(names);
+            }
+            _ => places.extend([vec![Place::new("stream of the table", placed.name)], names.to_vec()].concat()),
+        }
+    }
+    for schedule in manifest.schedules() {
+        places.push(Place::new("EventBridge schedule", format!("{prefix}{}", schedule.name)));
+        places.push(Place::new("its expression", schedule_expression(&schedule.cron)?));
+    }
+    places.extend(manifest.functions().map(|name| Place::new("Lambda invoke", name)));
+    Ok(places)
+}
 
 /// The `ScheduleExpression` of a schedule of EventBridge, in UTC: `cron(…)` with `?` for the day that is
 /// not restricted, Sunday as 1, and a year. At most 256 characters. Errors: `Config`.

@@ -33,10 +33,11 @@ use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
 use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
+use isobar_abstraction::manifest::Manifest;
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AwsConfig, LambdaFunction};
-pub use deployment::schedule_expression;
+pub use deployment::{places, schedule_expression};
 pub use host::{Lambda, LambdaCall, LambdaReply};
 pub use isobar_rest::Safety;
 pub use pub_sub::dead_letter::dead_letter;
@@ -113,9 +114,12 @@ impl Provider for AwsProvider {
         secret::open(&self.0, url)
     }
 
+    fn check(&self, manifest: &Manifest) -> Result<()> {
+        host::check_names(&self.0.config, manifest)
+    }
+
     async fn host(&self, app: Hosted) -> Result<()> {
-        let lambda = self.lambda(app);
-        host::check_names(&lambda)?;
-        host::run(lambda).await
+        self.check(&app.manifest)?;
+        host::run(self.lambda(app)).await
     }
 }

@@ -21,7 +21,7 @@
 #[cfg(test)]
 mod tests;
 
-use isobar_abstraction::driver::{CronSchedule, Derived, ResourceKind};
+use isobar_abstraction::driver::{CronSchedule, Derived, POISON, Place, ResourceKind};
 use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, EventQueue, Result};
 use serde_json::{Value, json};
@@ -136,6 +136,55 @@ fn host_json(executable: &str, http: HttpMode) -> Value {
     })
 }
 
+/// The resources that a deployment of the app needs on Azure, without secrets: those of tables, buckets and topics, then those
+/// of triggers, each in the order of the manifest. It makes no call. Errors: `Config`.
+pub fn places(manifest: &Manifest, config: &AzureConfig) -> Result<Vec<Place>> {
+    let mut places = Vec::new();
+    for kind in ResourceKind::OWN {
+        for resource in manifest.of_kind(kind) {
+            places.extend(of_resource(config.place(&config.source_of(&EventQueue::of(kind, &resource.name)))?));
+        }
+    }
+    places.extend(manifest.http().then(|| Place::new("HTTP trigger", "/")));
+    for (queue, _) in manifest.queues() {
+        places.extend(match config.trigger(&queue)? {
+            Placed::ServiceBus { subscription, .. } => vec![
+                Place::new("Service Bus queue", Derived::DeadLetters.of(&subscription)),
+                Place::new("Service Bus subscription", subscription),
+            ],
+            Placed::Queue { queue, .. } => {
+                [queue.clone(), format!("{queue}{POISON}")].map(|name| Place::new("Storage queue", name)).into()
+            }
+            other => of_resource(other),
+        });
+        if queue.kind() == ResourceKind::Table {
+            places.push(Place::new("Cosmos DB container", LEASES));
+        }
+    }
+    for schedule in manifest.schedules() {
+        places.push(Place::new("timer trigger", ncrontab(&schedule.cron)?));
+    }
+    places.extend(manifest.functions().map(|name| Place::new("HTTP trigger", format!("/{}", route(name)))));
+    Ok(places)
+}
+
+fn of_resource(placed: Placed) -> Vec<Place> {
+    match placed {
+        Placed::Cosmos { container, .. } => vec![Place::new("Cosmos DB container", container)],
+        Placed::Table { table, .. } => vec![Place::new("Storage table", table)],
+        Placed::Blob { container, .. } => vec![Place::new("blob container", container)],
+        Placed::Queue { queue, .. } => vec![Place::new("Storage queue", queue)],
+        Placed::ServiceBus { topic, .. } => {
+            [topic.clone(), Derived::Ordered.of(&topic)].map(|name| Place::new("Service Bus topic", name)).into()
+        }
+    }
+}
+
+/// The route of a function.
+fn route(function: &str) -> String {
+    format!(".isobar/functions/{function}")
+}
+
 /// Builds the functions of one app.
 struct Builder<'a> {
     config: &'a AzureConfig,
@@ -160,7 +209,7 @@ impl Builder<'_> {
     /// The host proxies and forwards only to functions with one output. With a second, unused output it calls the
     /// function by its name, which contains the secret, so clients of the function do not need to know it.
     fn invoke(&self, name: &str) -> (String, Value) {
-        let route = format!(".isobar/functions/{name}");
+        let route = route(name);
         let trigger = json!({
             "type": "httpTrigger", "name": "req", "authLevel": "function", "methods": ["post"], "route": route,
         });

@@ -32,10 +32,11 @@ use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
 use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
+use isobar_abstraction::manifest::Manifest;
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AzureConfig, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
-pub use deployment::{FunctionApp, HttpMode, function_app, functions};
+pub use deployment::{FunctionApp, HttpMode, function_app, functions, places};
 pub use host::CustomHandler;
 pub use pub_sub::dead::dead_letter;
 
@@ -107,8 +108,12 @@ impl Provider for AzureProvider {
         secret::open(&self.state, url)
     }
 
+    fn check(&self, manifest: &Manifest) -> Result<()> {
+        host::check_names(&self.state.config, manifest)
+    }
+
     async fn host(&self, app: Hosted) -> Result<()> {
-        host::check_names(&self.state.config, &app.manifest)?;
+        self.check(&app.manifest)?;
         host::run(self.handler(app)).await
     }
 }

@@ -19,7 +19,7 @@ mod tests;
 
 use std::time::Duration;
 
-use isobar_abstraction::driver::{CronSchedule, Location, ResourceKind, RetryPolicy};
+use isobar_abstraction::driver::{CronSchedule, Location, Place, ResourceKind, RetryPolicy};
 use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, EventQueue, Result};
 use serde_json::{Value, json};
@@ -133,13 +133,49 @@ pub fn deployment(manifest: &Manifest, config: &GcpConfig, service: &DeployedSer
         }
     }
     for schedule in manifest.schedules() {
-        let cron = CronSchedule::parse(&schedule.cron)?.fields(0).join(" ");
-        requests.push(target.job(&schedule.name, &cron, &prefix));
+        requests.push(target.job(&schedule.name, &cron_line(&schedule.cron)?, &prefix));
     }
     for table in manifest.tables() {
         requests.extend(fields(config, &config.location(ResourceKind::Table, &table.name), project)?);
     }
     Ok(without_repetitions(requests))
+}
+
+/// The resources that a deployment of the app needs on Google Cloud, without secrets: those of tables, buckets and topics, then
+/// those of triggers, each in the order of the manifest. It makes no call. Errors: `Config`.
+pub fn places(manifest: &Manifest, config: &GcpConfig) -> Result<Vec<Place>> {
+    let prefix = config.prefix.get()?;
+    let mut places = Vec::new();
+    for kind in ResourceKind::OWN {
+        for resource in manifest.of_kind(kind) {
+            places.push(match config.placement(&config.location(kind, &resource.name))? {
+                Placement::Firestore { collection, .. } => Place::new("Firestore collection", collection),
+                Placement::Storage { bucket, .. } => Place::new("Cloud Storage bucket", bucket),
+                Placement::PubSub { topic, .. } => Place::new("Pub/Sub topic", topic),
+            });
+        }
+    }
+    places.extend(manifest.http().then(|| Place::new("Cloud Run service", "/")));
+    for (queue, _) in manifest.queues() {
+        let place = config.queue(&queue)?;
+        let dead = place.dead_letters();
+        if queue.kind() == ResourceKind::Table {
+            places.push(Place::new("Eventarc trigger", format!("{prefix}{}", queue.source())));
+        }
+        places.extend([place.topic, dead.clone()].map(|name| Place::new("Pub/Sub topic", name)));
+        places.extend([place.subscription, dead].map(|name| Place::new("Pub/Sub subscription", name)));
+    }
+    for schedule in manifest.schedules() {
+        places.push(Place::new("Cloud Scheduler job", format!("{prefix}{}", schedule.name)));
+        places.push(Place::new("its schedule", cron_line(&schedule.cron)?));
+    }
+    places.extend(manifest.functions().map(|name| Place::new("authenticated request", Kind::Invoke.path(name))));
+    Ok(places)
+}
+
+/// The schedule of a job: five fields, in UTC. Errors: `Config`.
+fn cron_line(cron: &str) -> Result<String> {
+    Ok(CronSchedule::parse(cron)?.fields(0).join(" "))
 }
 
 /// Queues of one source share their topic and their notification.

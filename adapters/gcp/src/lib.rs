@@ -32,10 +32,11 @@ use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
 use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
+use isobar_abstraction::manifest::Manifest;
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{GcpConfig, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
-pub use deployment::{ApiRequest, DeployedService, deployment, deployment_script};
+pub use deployment::{ApiRequest, DeployedService, deployment, deployment_script, places};
 pub use host::CloudRunService;
 pub use pub_sub::dead_letters::dead_letter;
 
@@ -101,8 +102,12 @@ impl Provider for GcpProvider {
         secret::open(&self.0, url)
     }
 
+    fn check(&self, manifest: &Manifest) -> Result<()> {
+        host::check_names(&self.0.config, manifest)
+    }
+
     async fn host(&self, app: Hosted) -> Result<()> {
-        host::check_names(&self.0.config, &app.manifest)?;
+        self.check(&app.manifest)?;
         host::run(&self.0, app).await
     }
 }

@@ -16,6 +16,7 @@ mod blob;
 #[cfg(test)]
 mod clock;
 pub mod config;
+mod deployment;
 mod event;
 mod family;
 mod host;
@@ -38,6 +39,7 @@ use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profi
 use isobar_abstraction::{Error, Result};
 
 pub use config::LocalConfig;
+pub use deployment::places;
 pub use host::Server;
 pub use isobar_serve::SystemClock;
 pub use secret::set_secret;
@@ -72,6 +74,13 @@ impl LocalProvider {
         let queue = Queue::new(store.clone(), Arc::clone(&clock));
         let signer = Arc::new(Signer::new(store.clone()));
         Self(Arc::new(State { config, clock, store, queue, signer }))
+    }
+
+    /// Reads the whole data file, and returns the result as a sentence. It changes nothing.
+    ///
+    /// Errors: `Config` where another process uses the folder, `Internal` where the file is damaged.
+    pub fn check_data(&self) -> Result<&'static str> {
+        self.0.store.check()
     }
 
     /// Binds the port. Errors: `Config` where it is in use.
@@ -120,7 +129,7 @@ impl Provider for LocalProvider {
 
     async fn host(&self, app: Hosted) -> Result<()> {
         if self.0.config.check {
-            let found = self.0.store.check()?;
+            let found = self.check_data()?;
             // A closed stdout is no error: the exit status reports the result.
             let _ = writeln!(std::io::stdout(), "{}: {found}", self.0.store.folder().display());
             return Ok(());

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use isobar_abstraction::driver::{Derived, ResourceKind};
+use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, Result};
 
-use super::Lambda;
 use super::source::{ADVICE, Source};
+use crate::AwsConfig;
 use crate::config::fits_queue;
 use crate::pub_sub::FIFO;
 
@@ -17,8 +18,8 @@ const LONGEST: usize = 80;
 
 /// Checks that SQS allows the names of all queues, and that no two triggers share one: a queue has the messages or the
 /// dead letters of one trigger. Errors: `Config`.
-pub(crate) fn check_names(lambda: &Lambda) -> Result<()> {
-    let sources = Source::all(lambda)?;
+pub(crate) fn check_names(config: &AwsConfig, manifest: &Manifest) -> Result<()> {
+    let sources = Source::of(config, manifest)?;
     let mut used = BTreeMap::new();
     for source in &sources {
         let (trigger, dead) = (&source.trigger, Derived::DeadLetters.of(&source.queue));
@@ -51,7 +52,8 @@ mod tests {
     fn a_queue_with_a_name_that_is_too_long_or_has_a_dot_is_rejected_at_start() {
         let long = "a".repeat(40);
         let check = |vars: &[(&str, &str)], name: &str| {
-            check_names(&Host::with("http://127.0.0.1:1", vars, triggers(name)).lambda)
+            let lambda = Host::with("http://127.0.0.1:1", vars, triggers(name)).lambda;
+            check_names(&lambda.state.config, &lambda.app.manifest)
         };
         check(&[("ISOBAR_PREFIX", "dev-")], "index").unwrap();
         let topic = format!("sns://{}", "t".repeat(200));
@@ -74,7 +76,7 @@ mod tests {
     fn two_triggers_with_one_queue_are_rejected_at_start() {
         for url in ["sns://clicks?queue=pages--events", "sns://clicks?queue=links--writes--dead"] {
             let lambda = Host::with("http://127.0.0.1:1", &[("ISOBAR_TOPIC_CLICKS", url)], triggers("index")).lambda;
-            let error = check_names(&lambda).unwrap_err();
+            let error = check_names(&lambda.state.config, &lambda.app.manifest).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.message().contains("and of"), "{error}");
         }

@@ -4,9 +4,11 @@ use bytes::Bytes;
 use isobar_abstraction::driver::host::{StoredChange, deliver, deliver_changes, excerpt};
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::driver::{ResourceKind, RetryPolicy};
+use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Context, Error, EventQueue, Outcome, Result};
 
 use super::Lambda;
+use crate::AwsConfig;
 use crate::config::Placed;
 use crate::event::changes;
 use crate::pub_sub::FIFO;
@@ -29,12 +31,16 @@ pub(super) struct Source {
 impl Source {
     /// All triggers of the app that have queues. Errors: `Config`.
     pub(super) fn all(lambda: &Lambda) -> Result<Vec<Self>> {
-        let config = &lambda.state.config;
+        Self::of(&lambda.state.config, &lambda.app.manifest)
+    }
+
+    /// All triggers of this manifest that have queues. Errors: `Config`.
+    pub(super) fn of(config: &AwsConfig, manifest: &Manifest) -> Result<Vec<Self>> {
         let source = |(trigger, retry): (EventQueue, RetryPolicy)| {
             let placed = config.place(&config.location(trigger.kind(), trigger.source()))?;
             Ok(Self { queue: trigger.physical(&placed.queue), trigger, retry, placed })
         };
-        lambda.app.manifest.queues().map(source).collect()
+        manifest.queues().map(source).collect()
     }
 
     /// Delivers a message of the queue to the app; a message of a bucket is a notification of S3.
