@@ -12,6 +12,7 @@ use crate::call::{InvokeArgs, PublishArgs, PutObjectArgs, TickArgs, WrittenArgs}
 use crate::check::CheckArgs;
 use crate::failure::Failure;
 use crate::map::MapArgs;
+use crate::new::NewArgs;
 use crate::output::{Color, Output};
 use crate::project::PackageArgs;
 use crate::secrets::SecretsArgs;
@@ -37,6 +38,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a project from a template
+    New(NewArgs),
     /// Build the app, and print what it declares
     Manifest(PackageArgs),
     /// Call a function of the running app, and print its answer

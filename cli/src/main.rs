@@ -10,6 +10,7 @@ mod doctor;
 mod failure;
 mod manifest;
 mod map;
+mod new;
 mod output;
 mod part;
 mod place;
@@ -48,6 +49,7 @@ fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
         Command::Doctor => doctor::run(output),
         Command::Man { command } => args::man(command.as_deref(), output),
         Command::Map(args) => map::run(&args, output),
+        Command::New(args) => new::run(&args, output),
         Command::Manifest(args) => manifest::run(&args, output),
         Command::Publish(args) => block_on(call::publish(&args, output)),
         Command::PutObject(args) => block_on(call::put_object(&args, output)),

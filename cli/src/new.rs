@@ -1,0 +1,148 @@
+//! `isobar new`: makes a project from a template.
+
+mod folder;
+mod name;
+mod template;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use folder::Draft;
+use template::Template;
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// The folder of the project; its last part is the name of the app
+    #[arg(value_name = "NAME")]
+    folder: PathBuf,
+    /// What the project contains at the start
+    #[arg(short, long, value_enum, default_value_t)]
+    template: Template,
+    /// Use isobar from a repository of git, not from crates.io
+    #[arg(long, value_name = "URL")]
+    isobar_git: Option<String>,
+    /// Use isobar from a folder, such as a clone of its repository
+    #[arg(long, value_name = "DIR", conflicts_with = "isobar_git")]
+    isobar_path: Option<PathBuf>,
+    /// Do not make the project a repository of git
+    #[arg(long)]
+    no_git: bool,
+}
+
+/// What was made.
+#[derive(Serialize)]
+struct Made<'a> {
+    name: &'a str,
+    folder: &'a Path,
+    files: Vec<&'static str>,
+    git: bool,
+}
+
+pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let place = std::path::absolute(&args.folder).unwrap_or_default();
+    let name = checked_name(args, &place)?;
+    check_place(&place)?;
+    let files = args.template.files(&name, &dependency(args)?);
+
+    let failed = |error: io::Error| Failure::new(format!("{} cannot be made", args.folder.display())).because(&error);
+    let draft = Draft::create(&place).map_err(failed)?;
+    draft.write(&files).map_err(failed)?;
+    let git = !args.no_git && !folder::is_in_repository(&place) && draft.init_git();
+    draft.finish(&place).map_err(failed)?;
+
+    let files = files.iter().map(|(path, _)| *path).collect();
+    report(&Made { name: &name, folder: &place, files, git }, &args.folder, output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The name of the project, which is the last part of its folder.
+fn checked_name(args: &NewArgs, place: &Path) -> Result<String, Failure> {
+    let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match name::problem(&name, args.template) {
+        None => Ok(name),
+        Some(problem) => {
+            let proposed = args.folder.with_file_name(name::propose(&name, args.template));
+            let failure = Failure::new(format!("an app cannot have the name `{}`: {problem}", name.escape_debug()));
+            Err(failure.hint(format!("isobar new {}", shell_word(&proposed))))
+        }
+    }
+}
+
+/// The place must be free, or an empty folder that is not the working folder, in a folder that exists.
+fn check_place(place: &Path) -> Result<(), Failure> {
+    let parent = place.parent().unwrap_or(place);
+    if !parent.is_dir() {
+        let failure = Failure::new(format!("the folder {} does not exist", parent.display()));
+        return Err(failure.hint(format!("mkdir -p {}", shell_word(parent))));
+    }
+    if place.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let other = "choose another name: isobar new never overwrites";
+    match fs::read_dir(place).map(Iterator::count) {
+        Err(_) => Err(Failure::new(format!("{} exists, and is no folder", place.display())).hint(other)),
+        Ok(0) if std::env::current_dir().is_ok_and(|here| here.starts_with(place)) => {
+            let failure = Failure::new(format!("{} is the working folder", place.display()));
+            let name = place.file_name().unwrap_or_default();
+            Err(failure.hint(format!("cd .. && isobar new {}", shell_word(name.as_ref()))))
+        }
+        Ok(0) => Ok(()),
+        Ok(_) => Err(Failure::new(format!("the folder {} is not empty", place.display())).hint(other)),
+    }
+}
+
+/// The value of the dependency `isobar` in `Cargo.toml`.
+fn dependency(args: &NewArgs) -> Result<String, Failure> {
+    let source = if let Some(url) = &args.isobar_git {
+        ("git", url.clone())
+    } else if let Some(folder) = &args.isobar_path {
+        ("path", folder_of_isobar(folder)?)
+    } else {
+        ("version", env!("CARGO_PKG_VERSION").to_owned())
+    };
+    // A string of JSON is one of TOML.
+    Ok(format!("{{ {} = {}, default-features = false }}", source.0, serde_json::Value::from(source.1)))
+}
+
+fn folder_of_isobar(folder: &Path) -> Result<String, Failure> {
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    if !manifest.lines().any(|line| line == "name = \"isobar\"") {
+        let failure = Failure::new(format!("{} does not contain isobar", folder.display()));
+        return Err(failure.hint("--isobar-path is the folder of a clone of isobar's repository"));
+    }
+    let absolute = folder.canonicalize();
+    let absolute = absolute.map_err(|error| Failure::new(folder.display().to_string()).because(&error))?;
+    Ok(absolute.to_string_lossy().into_owned())
+}
+
+fn report(made: &Made<'_>, folder: &Path, output: &Output) -> Result<(), Failure> {
+    if output.json {
+        return output.document(made);
+    }
+    output.step("Created", &format!("the app `{}` with {} files", made.name, made.files.len()));
+    for file in &made.files {
+        output.line(&folder.join(file).display().to_string());
+    }
+    output.step("Next", &format!("cd {}", shell_word(folder)));
+    output.step("", "isobar dev    runs it, and builds it again after each change");
+    output.step("", "cargo test");
+    output.step("", "README.md has requests to try");
+    Ok(())
+}
+
+/// A path as a word of a command line.
+fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
+    match text.chars().all(is_plain) {
+        true => text.into_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
