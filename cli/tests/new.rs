@@ -1,0 +1,170 @@
+//! `isobar new`: each template is built, tested and called as it comes out, and wrong input leaves nothing.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
+mod support;
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use support::Transcript;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn isobar(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_isobar")).args(args).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A project from a template, with the dependency versions of this repository, which are there without a network.
+fn project(folder: &Path, template: &str) -> PathBuf {
+    let (root, name) = (root(), format!("trial-{template}"));
+    let path = root.to_str().unwrap();
+    let made = isobar(folder, &["new", &name, "--template", template, "--isobar-path", path, "--no-git"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    fs::copy(root.join("Cargo.lock"), folder.join(&name).join("Cargo.lock")).unwrap();
+    folder.join(name)
+}
+
+/// All templates have one folder of cargo's output, so that isobar is built once.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("../templates")
+}
+
+fn cargo(project: &Path, args: &[&str]) {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(args).current_dir(project).env("CARGO_TARGET_DIR", target()).env("CARGO_INCREMENTAL", "0");
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "cargo {args:?}\n{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(project: &Path, port: u16) -> Running {
+    let program = target().join("debug").join(project.file_name().unwrap());
+    let mut command = Command::new(program);
+    command.args(["--port", &port.to_string(), "--inspect-port", "0"]).current_dir(project);
+    let child = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        assert!(Instant::now() < deadline, "{} does not listen", project.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+/// The commands of a README that call this machine, each with the output that the comment behind it states.
+fn requests(readme: &str) -> Vec<(String, String)> {
+    let blocks = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in blocks.filter(|block| block.contains("localhost:3000")).flat_map(str::lines) {
+        match (line.strip_prefix("# "), found.last_mut()) {
+            (Some(output), Some(last)) => last.1 += output,
+            (None, Some(last)) if last.0.ends_with('\\') => last.0 = format!("{}\n{line}", last.0),
+            _ => found.push((line.to_owned(), String::new())),
+        }
+    }
+    found
+}
+
+fn try_template(template: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let project = project(folder.path(), template);
+    cargo(&project, &["fmt", "--check"]);
+    cargo(&project, &["test", "--offline", "--quiet"]);
+    cargo(&project, &["clippy", "--offline", "--quiet", "--all-targets", "--", "-D", "warnings"]);
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let _running = start(&project, port);
+    let requests = requests(&fs::read_to_string(project.join("README.md")).unwrap());
+    assert!(requests.len() >= 2, "{requests:?}");
+    for (command, expected) in requests {
+        let here = command.replace("localhost:3000", &format!("127.0.0.1:{port}"));
+        let output = Command::new("sh").args(["-c", &here]).output().unwrap();
+        assert_eq!(text(&output.stdout).trim(), expected, "{command}\n{}", text(&output.stderr));
+    }
+}
+
+/// One after the other: they share a folder of cargo's output.
+#[test]
+fn each_template_is_formatted_tested_linted_and_answers_the_requests_of_its_readme() {
+    for template in ["hello", "api", "chatbot"] {
+        try_template(template);
+    }
+}
+
+#[test]
+fn the_dependency_is_the_registry_version_a_repository_or_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, args, expected) in [
+        ("registry", &[][..], concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"")),
+        ("git", &["--isobar-git", "https://git.example/a\"b"], "git = \"https://git.example/a\\\"b\""),
+    ] {
+        let made = isobar(folder.path(), &[&["new", name], args].concat());
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        let manifest = fs::read_to_string(folder.path().join(name).join("Cargo.toml")).unwrap();
+        assert!(manifest.contains(&format!("isobar = {{ {expected}, default-features = false }}")), "{manifest}");
+    }
+}
+
+#[test]
+fn the_made_files_are_printed_and_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = isobar(folder.path(), &["new", "demo", "--json"]);
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made["name"], "demo");
+    for file in made["files"].as_array().unwrap() {
+        let text = fs::read_to_string(folder.path().join("demo").join(file.as_str().unwrap())).unwrap();
+        assert!(!["{{name}}", "{{crate}}", "{{isobar}}", "{{rust}}"].iter().any(|it| text.contains(it)), "{text}");
+    }
+}
+
+#[test]
+fn wrong_input_is_explained_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("taken")).unwrap();
+    fs::write(folder.path().join("taken/note"), "mine").unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let mut transcript = Transcript::of(folder.path());
+    for (code, args) in [
+        (1, &["new", "My App"][..]),
+        (1, &["new", "test"]),
+        (1, &["new", "serde", "-t", "api"]),
+        (1, &["new", "taken"]),
+        (1, &["new", "file"]),
+        (1, &["new", "absent/demo"]),
+        (1, &["new", "demo", "--isobar-path", "taken"]),
+        (2, &["new"]),
+        (2, &["new", "demo", "--template", "x"]),
+    ] {
+        assert_eq!(transcript.run(args), code, "{}", transcript.text());
+    }
+    transcript.compare("new");
+    assert_eq!(fs::read_to_string(folder.path().join("taken/note")).unwrap(), "mine");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn an_empty_folder_is_used_but_not_the_working_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("demo");
+    fs::create_dir(&empty).unwrap();
+    let inside = isobar(&empty, &["new", "."]);
+    assert!(text(&inside.stderr).contains("cd .. && isobar new demo"), "{}", text(&inside.stderr));
+    assert!(isobar(folder.path(), &["new", "demo"]).status.success());
+    assert!(empty.join("Cargo.toml").exists());
+}
