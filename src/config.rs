@@ -17,6 +17,9 @@ pub const ISOBAR_SECRETS: &str = "ISOBAR_SECRETS";
 /// The filter of log lines, such as `info,isobar=debug`.
 pub const RUST_LOG: &str = "RUST_LOG";
 
+/// With `1`, stderr counts as a terminal: the process that reads it, such as `isobar dev`, shows it in one.
+pub const CLICOLOR_FORCE: &str = "CLICOLOR_FORCE";
+
 /// The variables and arguments of the process, without those that are not UTF-8.
 pub fn environment() -> Environment {
     let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));

@@ -10,13 +10,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, format};
 use tracing_subscriber::prelude::*;
 
-use crate::config::RUST_LOG;
+use crate::config::{CLICOLOR_FORCE, RUST_LOG};
 use fields::SpanFields;
 pub use test::TestLogs;
 
 /// Starts logging, unless the app has set a subscriber.
 pub(crate) fn start(environment: &Environment, local: bool) {
-    let terminal = std::io::stderr().is_terminal();
+    let terminal = std::io::stderr().is_terminal() || environment.var(CLICOLOR_FORCE) == Some("1");
     let (filter, wrong) = filter(environment.var(RUST_LOG), local);
     let lines = fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry();

@@ -10,6 +10,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use crate::call::dead_letters::DeadLettersArgs;
 use crate::call::{InvokeArgs, PublishArgs, PutObjectArgs, TickArgs, WrittenArgs};
 use crate::check::CheckArgs;
+use crate::dev::DevArgs;
 use crate::failure::Failure;
 use crate::map::MapArgs;
 use crate::new::NewArgs;
@@ -40,6 +41,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Make a project from a template
     New(NewArgs),
+    /// Run the app on this machine, and build it again at each change
+    Dev(DevArgs),
     /// Build the app, and print what it declares
     Manifest(PackageArgs),
     /// Call a function of the running app, and print its answer

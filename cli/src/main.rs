@@ -6,6 +6,7 @@
 mod args;
 mod call;
 mod check;
+mod dev;
 mod doctor;
 mod failure;
 mod manifest;
@@ -44,6 +45,7 @@ fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Completions { shell } => args::completions(shell),
         Command::DeadLetters(args) => block_on(call::dead_letters::run(&args, output)),
+        Command::Dev(args) => block_on(dev::run(&args, output)),
         Command::Invoke(args) => block_on(call::invoke(&args, output)),
         Command::Check(args) => check::run(&args, output),
         Command::Doctor => doctor::run(output),

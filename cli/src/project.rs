@@ -24,6 +24,8 @@ pub(crate) struct PackageArgs {
 pub(crate) struct Project {
     pub(crate) package: String,
     pub(crate) folder: PathBuf,
+    /// The folder of the workspace.
+    pub(crate) root: PathBuf,
     /// The folder of cargo's output.
     pub(crate) target: PathBuf,
     /// The folders of the package and of all its dependencies that are folders too.
@@ -39,6 +41,7 @@ struct Metadata {
     packages: Vec<Package>,
     workspace_members: Vec<String>,
     target_directory: PathBuf,
+    workspace_root: PathBuf,
     resolve: Resolve,
 }
 
@@ -138,17 +141,24 @@ impl Project {
             package: package.name.clone(),
             folder: package.folder().to_owned(),
             sources: metadata.sources(&package.id),
-            target: metadata.target_directory.clone(),
+            target: metadata.target_directory,
+            root: metadata.workspace_root,
         })
+    }
+
+    /// The command that builds the app for the laptop, with messages in this format.
+    pub(crate) fn cargo_build(&self, format: &str) -> Command {
+        let mut build = cargo();
+        build.args(["build", "--message-format", format, "--package", &self.package]);
+        build.current_dir(&self.folder).stdin(Stdio::null());
+        build
     }
 
     /// Builds the app for the laptop. cargo prints its progress and the errors.
     pub(crate) fn build(&self, output: &Output) -> Result<Program, Failure> {
         output.step("Building", &self.package);
-        let built = cargo()
-            .args(["build", "--message-format", "json-render-diagnostics", "--package", &self.package])
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
+        let built = self
+            .cargo_build("json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()
             .map_err(|error| Failure::new("cargo cannot be started").because(&error))?;

@@ -5,11 +5,13 @@ use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, Result};
 
 /// The variables that isobar reads on all providers, without those with URLs of resources.
-pub const SETTINGS: [&str; 12] = [
+pub const SETTINGS: [&str; 14] = [
     "ISOBAR_DATA",
     "ISOBAR_EVENT_AUDIENCE",
     "ISOBAR_EVENT_KEYS",
     "ISOBAR_EVENT_SERVICE_ACCOUNT",
+    "ISOBAR_FRONT",
+    "ISOBAR_INSPECT_TOKEN",
     "ISOBAR_LAMBDA_INVOKE_MODE",
     "ISOBAR_MANIFEST",
     "ISOBAR_PREFIX",

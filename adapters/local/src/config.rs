@@ -1,5 +1,7 @@
 //! The configuration of the local provider, from the environment and the command line. Only this module reads them.
 
+mod token;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,8 +12,16 @@ use isobar_abstraction::{Error, EventQueue, Result};
 use crate::profile::PROFILE;
 use crate::store::folder::STAGES;
 
+pub use token::Token;
+
 /// The data folder; `.isobar` in the working folder by default.
 pub const ISOBAR_DATA: &str = "ISOBAR_DATA";
+
+/// The token of the inspector, in place of a new one at each start.
+pub const ISOBAR_INSPECT_TOKEN: &str = "ISOBAR_INSPECT_TOKEN";
+
+/// Set by a process in front of the host, such as `isobar dev`: the URL at which it serves the app.
+pub const ISOBAR_FRONT: &str = "ISOBAR_FRONT";
 
 /// The file with further variables, in the working folder.
 const DOT_ENV: &str = ".env";
@@ -34,6 +44,7 @@ environment:
   ISOBAR_DATA=FOLDER   the data folder, .isobar by default
   ISOBAR_STAGE=NAME    the stage: its data are in stages/NAME of the data folder
   ISOBAR_SECRETS=URL   the store of secrets and configuration, secrets.json of the data folder by default
+  ISOBAR_INSPECT_TOKEN=TOKEN  the token of the inspector, a new one at each start by default
   ISOBAR_MANIFEST=1    print the app's manifest as JSON, and exit
   RUST_LOG=debug       log more; isobar=debug or isobar::request=off for parts of it
   the file .env of the working folder adds variables that are not set";
@@ -54,6 +65,11 @@ pub struct LocalConfig {
     pub port: u16,
     /// The port of the inspector, on 127.0.0.1; `None` for the next free one after the app's, 0 for none.
     pub inspect_port: Option<u16>,
+    /// The token of the inspector; `None` for a new one.
+    pub inspect_token: Option<Token>,
+    /// The URL of the app at the process in front, such as `isobar dev`. The host then reports its addresses on stdout as a line
+    /// of JSON, writes no `inspector.json`, stops at the line `stop` on stdin, and exits where stdin ends without it.
+    pub front: Option<String>,
     /// How long requests and events in progress may continue after the signal to stop.
     pub grace: Duration,
     /// Whether the host prints at start what it serves, on stderr.
@@ -75,6 +91,8 @@ impl LocalConfig {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 3000,
             inspect_port: None,
+            inspect_token: None,
+            front: None,
             grace: Duration::from_secs(30),
             announce: true,
             placed: Vec::new(),
@@ -92,6 +110,9 @@ impl LocalConfig {
         if let Some(port) = environment.parse(PORT, PORT_NUMBER)? {
             config.port = port;
         }
+        let named = |error: Error| Error::config(format!("{ISOBAR_INSPECT_TOKEN}: {}", error.message()));
+        config.inspect_token = environment.var(ISOBAR_INSPECT_TOKEN).map(Token::of).transpose().map_err(named)?;
+        config.front = environment.var(ISOBAR_FRONT).map(str::to_owned);
         config.placed = environment.locations()?.into_iter().map(|(_, at)| at).collect();
         let mut args = environment.args().iter().map(String::as_str);
         while let Some(arg) = args.next() {
@@ -212,6 +233,14 @@ mod tests {
         assert_eq!(of(&[("PORT", "81")], &[]).unwrap().port, 81);
         assert_eq!(of(&[("PORT", "81")], &["--port", "82"]).unwrap().port, 82);
         assert_eq!(of(&[], &["--port=83", "--host", "0.0.0.0"]).unwrap().host.to_string(), "0.0.0.0");
+    }
+
+    #[test]
+    fn a_token_is_kept_and_reaches_no_text() {
+        let config = of(&[("ISOBAR_INSPECT_TOKEN", "s3cret")], &[]).unwrap();
+        assert_eq!(config.inspect_token.as_ref().map(Token::secret), Some("s3cret"));
+        let error = of(&[("ISOBAR_INSPECT_TOKEN", "s3cret&x")], &[]).unwrap_err();
+        assert!(!format!("{config:?} {error:?}").contains("s3cret"), "{config:?} {error:?}");
     }
 
     #[test]

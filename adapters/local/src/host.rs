@@ -4,6 +4,7 @@ mod act;
 mod announce;
 mod endpoints;
 mod entry;
+mod front;
 mod inspect;
 mod schedule;
 mod signed;
@@ -28,13 +29,16 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
+use crate::config::LocalConfig;
 use crate::profile::PROFILE;
 use crate::state::State;
 use crate::{blob, event, key_value};
-use entry::{Entry, EntryFile};
+use entry::Entry;
 use inspect::Inspector;
 use signed::Signed;
 use worker::Worker;
+
+pub use entry::EntryFile;
 
 /// How often expired items are deleted, and how many in one transaction.
 const SWEEP: (Duration, usize) = (Duration::from_secs(60), 1_000);
@@ -73,7 +77,7 @@ impl Server {
         let address = SocketAddr::new(config.host, config.port);
         let listener = TcpListener::bind(address).await.map_err(|error| bind_error(address, error))?;
         let address = listener.local_addr().map_err(|error| bind_error(address, error))?;
-        let inspector = Entry::bind(config.inspect_port, address).await?;
+        let inspector = Entry::bind(config.inspect_port, address, config.inspect_token.clone()).await?;
         Ok(Self { state, provider, listener, address, inspector })
     }
 
@@ -90,12 +94,12 @@ impl Server {
     /// Serves until `stop` ends; requests and events in progress may continue for the configured grace period.
     pub async fn run(self, app: Hosted, stop: impl Future<Output = ()>) -> Result<()> {
         let Self { state, provider, listener, address, inspector } = self;
-        state.signer.set_base(format!("http://{}", announce::reachable(address)));
+        let own = || format!("http://{}", announce::reachable(address));
+        state.signer.set_base(state.config.front.clone().unwrap_or_else(own));
         prepare(&state, &app).await?;
         let (stopping, stopped) = watch::channel(false);
         let mut tasks = background(&state, &app, &Stop(stopped.clone()));
-        let _file = EntryFile::write(&state.store, inspector.as_ref())?;
-        announce::announce(&state, &app.manifest, address, inspector.as_ref());
+        let _file = present(&state, &app, address, inspector.as_ref())?;
         let options = Options::new(&PROFILE.limits).with_grace(state.config.grace);
         let mut serving = JoinSet::new();
         if let Some(Entry { listener, token, .. }) = inspector {
@@ -124,6 +128,21 @@ impl Server {
         drain(&mut tasks, &mut serving, grace).await;
         ended
     }
+}
+
+/// Reports where the host serves: to the process in front; otherwise in a file for tools, and to a person or the log.
+fn present(state: &State, app: &Hosted, address: SocketAddr, inspector: Option<&Entry>) -> Result<Option<EntryFile>> {
+    if state.config.front.is_some() {
+        front::report(address, inspector.map(|entry| entry.address));
+        return Ok(None);
+    }
+    let folder = state.store.folder();
+    let file = inspector.map(|entry| EntryFile::write(folder, entry.address, &entry.token)).transpose()?;
+    if file.is_none() {
+        EntryFile::remove(folder);
+    }
+    announce::announce(state, &app.manifest, address, inspector);
+    Ok(file)
 }
 
 fn bind_error(address: SocketAddr, error: std::io::Error) -> Error {
@@ -261,8 +280,14 @@ impl Entrance {
     }
 }
 
-/// Ends at SIGINT or SIGTERM; a second signal ends the process immediately.
-pub(crate) async fn signal() {
+/// Ends at SIGINT or SIGTERM, or where the process in front requests it; a second signal ends the process immediately.
+pub(crate) async fn signal(config: &LocalConfig) {
+    if config.front.is_some() {
+        return tokio::select! {
+            () = front::stop_line() => {}
+            () = stop_signal() => {}
+        };
+    }
     stop_signal().await;
     tracing::info!("stopping; send the signal again to stop immediately");
     tokio::spawn(async {

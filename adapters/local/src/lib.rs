@@ -38,9 +38,9 @@ use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
 use isobar_abstraction::{Error, Result};
 
-pub use config::LocalConfig;
+pub use config::{LocalConfig, Token};
 pub use deployment::places;
-pub use host::Server;
+pub use host::{EntryFile, Server};
 pub use isobar_serve::SystemClock;
 pub use secret::set_secret;
 
@@ -134,6 +134,6 @@ impl Provider for LocalProvider {
             let _ = writeln!(std::io::stdout(), "{}: {found}", self.0.store.folder().display());
             return Ok(());
         }
-        self.bind().await?.run(app, host::signal()).await
+        self.bind().await?.run(app, host::signal(&self.0.config)).await
     }
 }

@@ -9,6 +9,7 @@ mod call;
 mod clock;
 mod connection;
 mod guard;
+mod listen;
 mod options;
 mod signal;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use call::{error_status, json_response, read_body};
 pub use clock::SystemClock;
 use connection::Connections;
 pub use guard::check_loopback;
+pub use listen::listen_after;
 pub use options::Options;
 pub use signal::stop_signal;
 

@@ -25,8 +25,7 @@ use isobar_serve::check_loopback;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::entry::Token;
-use crate::config::physical_name;
+use crate::config::{Token, physical_name};
 use crate::profile::PROFILE;
 use crate::pub_sub::Row;
 use crate::{blob, key_value, state};

@@ -19,9 +19,9 @@ use tokio::sync::{Notify, oneshot};
 use tower_service::Service;
 
 use super::endpoints::router;
-use super::entry::Token;
 use super::inspect::Inspector;
 use crate::clock::SetClock;
+use crate::config::Token;
 use crate::{LocalConfig, LocalProvider};
 
 fn provider(folder: &TempDir, clock: &(impl Clock + Clone)) -> LocalProvider {
@@ -43,7 +43,7 @@ async fn ask(uri: &str, headers: &[(&str, &str)]) -> StatusCode {
     let provider = provider(&folder, &ManualClock::default());
     let app = hosted(&provider, |_| App::new("nothing"));
     let state = Arc::clone(&provider.0);
-    let mut router = router(Inspector::new(state, Arc::new(provider), app, Token::of("s3cret")));
+    let mut router = router(Inspector::new(state, Arc::new(provider), app, Token::of("s3cret").unwrap()));
     let with = |request: http::request::Builder, (name, value): &(&str, &str)| request.header(*name, *value);
     let request = headers.iter().fold(Request::get(uri), with).body(Body::empty()).unwrap();
     let response = router.call(request).await.unwrap();
@@ -86,7 +86,7 @@ async fn the_inspector_names_what_it_has_for_a_queue_a_topic_or_a_parameter_that
     });
     super::prepare(&provider.0, &app).await.unwrap();
     let state = Arc::clone(&provider.0);
-    let mut router = router(Inspector::new(state, Arc::new(provider), app, Token::of("s3cret")));
+    let mut router = router(Inspector::new(state, Arc::new(provider), app, Token::of("s3cret").unwrap()));
     for (method, path, status, text) in [
         ("GET", "dead-letters/topics/jobs", 404, "no queue `default`; it has `mail`"),
         ("GET", "topics/jobs?queue=nope", 404, "no queue `nope`; it has `mail`"),

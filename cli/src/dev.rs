@@ -1,0 +1,115 @@
+//! `isobar dev`: the app on this machine, built and started again at each change.
+//!
+//! This process has the ports, so that no client sees a restart; a child has the data folder and serves.
+
+mod build;
+mod child;
+mod gate;
+mod ignored;
+mod lock;
+mod ports;
+mod proxy;
+mod session;
+mod watch;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use isobar::driver::Environment;
+use isobar::local::{LocalConfig, Token};
+use isobar_serve::{Options, listen_after, serve};
+use tokio::net::TcpListener;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::project::{PackageArgs, Project};
+use child::Front;
+use gate::Gate;
+use lock::Lock;
+use proxy::Port;
+use session::Session;
+use watch::Watch;
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    #[command(flatten)]
+    package: PackageArgs,
+    /// The port of the app; 0 for any free one [default: PORT, also of `.env`, or 3000]
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+pub(crate) async fn run(args: &DevArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let project = Project::find(&args.package)?;
+    let mut lock = Lock::take(&project)?;
+    let config = config(&project)?;
+    let (app, app_address) = known(ports::listen(args.port.unwrap_or(config.port)).await?)?;
+    let (inspector, address) = known(listen_after(app_address.port()).await.map_err(|error| no_port(&error))?)?;
+    let front = Front { url: format!("http://{app_address}"), token: Token::random()? };
+    lock.describe(&front.url);
+    let gate = Arc::new(Gate::new());
+    let ports = [(app, Port::App), (inspector, Port::Inspector)];
+    ports.map(|(listener, port)| tokio::spawn(forward(listener, port, Arc::clone(&gate))));
+    let settings = vec![project.folder.join(".env"), project.folder.join(&config.secrets)];
+    let mut session = Session {
+        args: &args.package,
+        output,
+        watch: Watch::start(&project, settings)?,
+        data: project.folder.join(&config.data),
+        project,
+        front,
+        inspector: address,
+        gate,
+        child: None,
+        entry: None,
+    };
+    let code = tokio::select! {
+        ended = session.run() => ended.map(|()| ExitCode::SUCCESS),
+        code = stop_signal() => Ok(code),
+    };
+    tokio::select! {
+        () = session.stop() => code,
+        code = stop_signal() => Ok(code),
+    }
+}
+
+async fn forward(listener: TcpListener, port: Port, gate: Arc<Gate>) {
+    let answer = move |request| proxy::answer(Arc::clone(&gate), port, request);
+    serve(listener, answer, Options::new(&isobar::local::profile::PROFILE.limits), std::future::pending()).await;
+}
+
+/// The configuration of the local provider, which the child reads too.
+fn config(project: &Project) -> Result<LocalConfig, Failure> {
+    let cannot = |error| Failure::new(format!("{} cannot be entered", project.folder.display())).because(&error);
+    std::env::set_current_dir(&project.folder).map_err(cannot)?;
+    let own = isobar::config::environment();
+    let variables = own.vars_with_prefix("").map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment = Environment::new(variables, []);
+    let complete = isobar::local::ADAPTER.complete.unwrap_or(Ok);
+    Ok(LocalConfig::from_environment(&complete(environment)?)?)
+}
+
+fn known(listener: TcpListener) -> Result<(TcpListener, SocketAddr), Failure> {
+    let address = listener.local_addr().map_err(|error| no_port(&error))?;
+    Ok((listener, address))
+}
+
+fn no_port(error: &std::io::Error) -> Failure {
+    Failure::new("this system has no free port").because(error)
+}
+
+/// Ends at Ctrl-C, and at the signal that a supervisor sends, with the exit code.
+async fn stop_signal() -> ExitCode {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => return ExitCode::SUCCESS,
+        }
+        return ExitCode::from(130);
+    }
+    let _ = tokio::signal::ctrl_c().await;
+    ExitCode::from(130)
+}
