@@ -51,7 +51,9 @@ pub(crate) async fn run(args: &DevArgs, output: &Output) -> Result<ExitCode, Fai
     lock.describe(&front.url);
     let gate = Arc::new(Gate::new());
     let ports = [(app, Port::App), (inspector, Port::Inspector)];
-    ports.map(|(listener, port)| tokio::spawn(forward(listener, port, Arc::clone(&gate))));
+    for (listener, port) in ports {
+        tokio::spawn(forward(listener, port, Arc::clone(&gate)));
+    }
     let settings = vec![project.folder.join(".env"), project.folder.join(&config.secrets)];
     let mut session = Session {
         args: &args.package,

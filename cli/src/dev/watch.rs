@@ -30,6 +30,8 @@ pub(super) struct Watch {
     watcher: RecommendedWatcher,
     changed: UnboundedReceiver<PathBuf>,
     watched: BTreeSet<PathBuf>,
+    /// Those of `watched` whose files are sources.
+    folders: BTreeSet<PathBuf>,
     /// The folders of packages.
     sources: Vec<PathBuf>,
     target: PathBuf,
@@ -55,6 +57,7 @@ impl Watch {
             watcher,
             changed,
             watched: BTreeSet::new(),
+            folders: BTreeSet::new(),
             sources: Vec::new(),
             target: project.target.clone(),
             settings,
@@ -92,6 +95,10 @@ impl Watch {
                 found.insert(path);
                 end = end.max(Instant::now() + QUIET);
             }
+            // The files that an editor renames have no names any more.
+            if found.iter().any(|path| path.exists()) {
+                found.retain(|path| path.exists());
+            }
             ignored::remove_ignored(&mut found, &self.settings);
             for folder in found.iter().filter(|path| path.is_dir()) {
                 self.add_all(folder)?;
@@ -119,7 +126,7 @@ impl Watch {
         if *path == *self.lock {
             return fs::read(path).ok() != self.locked;
         }
-        let is_source = self.sources.iter().any(|source| path.starts_with(source));
+        let is_source = path.parent().is_some_and(|folder| self.folders.contains(folder));
         let is_manifest = path.file_name().is_some_and(|name| name == "Cargo.toml");
         (is_source || is_manifest) && !ignored::by_name(path, &self.target)
     }
@@ -141,6 +148,7 @@ impl Watch {
         let mut level = BTreeSet::from([folder.to_owned()]);
         while !level.is_empty() {
             level.iter().try_for_each(|folder| self.add(folder))?;
+            self.folders.extend(level.iter().cloned());
             let entries = level.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
             let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
             let own = folders.map(|entry| entry.path()).filter(|path| {
