@@ -142,7 +142,7 @@ fn warn(app: &Declared, name: &str, kind: Option<ResourceKind>, output: &Output)
     if kind.is_none() {
         let names: Vec<_> = app.declared().map(|(_, resource)| format!("`{}`", resource.name)).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        output.warning(&format!("the app declares no secret or configuration `{}`; it declares {names}", name));
+        output.warning(&format!("the app declares no secret or configuration `{name}`; it declares {names}"));
     }
     if let Some((variable, _)) = kind.and_then(|kind| app.variable(kind, name)) {
         output.warning(&format!("{variable} is set too, and has precedence"));
