@@ -38,10 +38,6 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
     pub(crate) fn causes(&self) -> &[String] {
         &self.causes
     }

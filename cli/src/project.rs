@@ -166,8 +166,8 @@ impl Project {
             return Err(Failure::new(format!("`{}` does not build", self.package)).hint("correct the errors above"));
         }
         let text = String::from_utf8_lossy(&built.stdout);
-        let programs = text.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable);
-        let program = programs.last();
+        let mut programs = text.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable);
+        let program = programs.next_back();
         program.map(Program).ok_or_else(|| Failure::new(format!("`{}` has no program", self.package)))
     }
 }
