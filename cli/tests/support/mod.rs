@@ -103,6 +103,7 @@ pub(crate) fn fake_cargo(folder: &Path, manifest: &str) -> PathBuf {
         }],
         "workspace_members": ["shop"],
         "target_directory": folder.join("target"),
+        "workspace_root": folder,
         "resolve": {"nodes": [{"id": "shop", "dependencies": []}]},
     });
     let built = serde_json::json!({"executable": app});
