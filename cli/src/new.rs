@@ -25,11 +25,14 @@ pub(crate) struct NewArgs {
     /// What the project contains at the start
     #[arg(short, long, value_enum, default_value_t)]
     template: Template,
-    /// Use isobar from a repository of git, not from crates.io
-    #[arg(long, value_name = "URL")]
+    /// Use this version of isobar from crates.io [default: the version of this command, if it is from there]
+    #[arg(long, value_name = "VERSION", group = "source")]
+    isobar_version: Option<String>,
+    /// Use isobar from a repository of git
+    #[arg(long, value_name = "URL", group = "source")]
     isobar_git: Option<String>,
-    /// Use isobar from a folder, such as a clone of its repository
-    #[arg(long, value_name = "DIR", conflicts_with = "isobar_git")]
+    /// Use isobar from a folder [default: the clone of its repository in which this command was built]
+    #[arg(long, value_name = "DIR", group = "source")]
     isobar_path: Option<PathBuf>,
     /// Do not make the project a repository of git
     #[arg(long)]
@@ -43,13 +46,24 @@ struct Made<'a> {
     folder: &'a Path,
     files: Vec<&'static str>,
     git: bool,
+    isobar: Source,
+}
+
+/// Where cargo finds isobar: a key of its dependency table with the value.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Source {
+    Version(String),
+    Git(String),
+    Path(String),
 }
 
 pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<ExitCode, Failure> {
     let place = std::path::absolute(&args.folder).unwrap_or_default();
     let name = checked_name(args, &place)?;
     check_place(&place)?;
-    let files = args.template.files(&name, &dependency(args)?);
+    let isobar = source(args)?;
+    let files = args.template.files(&name, &dependency(&isobar));
 
     let failed = |error: io::Error| Failure::new(format!("{} cannot be made", args.folder.display())).because(&error);
     let draft = Draft::create(&place).map_err(failed)?;
@@ -58,7 +72,7 @@ pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<ExitCode, Failure> 
     draft.finish(&place).map_err(failed)?;
 
     let files = files.iter().map(|(path, _)| *path).collect();
-    report(&Made { name: &name, folder: &place, files, git }, &args.folder, output)?;
+    report(&Made { name: &name, folder: &place, files, git, isobar }, &args.folder, output)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -98,17 +112,27 @@ fn check_place(place: &Path) -> Result<(), Failure> {
     }
 }
 
+/// A command that was built in a clone of isobar's repository may be of no published version.
+fn source(args: &NewArgs) -> Result<Source, Failure> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(|folder| folder_of_isobar(folder).ok());
+    Ok(match (&args.isobar_version, &args.isobar_git, &args.isobar_path, built) {
+        (Some(version), ..) => Source::Version(version.clone()),
+        (_, Some(url), ..) => Source::Git(url.clone()),
+        (.., Some(folder), _) => Source::Path(folder_of_isobar(folder)?),
+        (.., Some(folder)) => Source::Path(folder),
+        _ => Source::Version(env!("CARGO_PKG_VERSION").to_owned()),
+    })
+}
+
 /// The value of the dependency `isobar` in `Cargo.toml`.
-fn dependency(args: &NewArgs) -> Result<String, Failure> {
-    let source = if let Some(url) = &args.isobar_git {
-        ("git", url.clone())
-    } else if let Some(folder) = &args.isobar_path {
-        ("path", folder_of_isobar(folder)?)
-    } else {
-        ("version", env!("CARGO_PKG_VERSION").to_owned())
+fn dependency(source: &Source) -> String {
+    let (key, value) = match source {
+        Source::Version(version) => ("version", version),
+        Source::Git(url) => ("git", url),
+        Source::Path(folder) => ("path", folder),
     };
     // A string of JSON is one of TOML.
-    Ok(format!("{{ {} = {}, default-features = false }}", source.0, serde_json::Value::from(source.1)))
+    format!("{{ {key} = {}, default-features = false }}", serde_json::Value::from(value.as_str()))
 }
 
 fn folder_of_isobar(folder: &Path) -> Result<String, Failure> {
@@ -129,6 +153,9 @@ fn report(made: &Made<'_>, folder: &Path, output: &Output) -> Result<(), Failure
     output.step("Created", &format!("the app `{}` with {} files", made.name, made.files.len()));
     for file in &made.files {
         output.line(&folder.join(file).display().to_string());
+    }
+    if let Source::Path(isobar) = &made.isobar {
+        output.step("Isobar", &format!("is that of {isobar}; with --isobar-git URL other machines can build the app"));
     }
     output.step("Next", &format!("cd {}", shell_word(folder)));
     output.step("", "isobar dev    runs it, and builds it again after each change");

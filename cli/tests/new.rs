@@ -101,6 +101,7 @@ fn try_template(template: &str) {
 
 /// One after the other: they share a folder of cargo's output.
 #[test]
+#[ignore = "it builds projects, for minutes: cargo test -p isobar-cli -- --include-ignored"]
 fn each_template_is_formatted_tested_linted_and_answers_the_requests_of_its_readme() {
     for template in ["hello", "api", "chatbot"] {
         try_template(template);
@@ -108,11 +109,12 @@ fn each_template_is_formatted_tested_linted_and_answers_the_requests_of_its_read
 }
 
 #[test]
-fn the_dependency_is_the_registry_version_a_repository_or_a_folder() {
-    let folder = tempfile::tempdir().unwrap();
+fn the_dependency_is_this_clone_a_registry_version_or_a_repository() {
+    let (folder, clone) = (tempfile::tempdir().unwrap(), root().canonicalize().unwrap());
     for (name, args, expected) in [
-        ("registry", &[][..], concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"")),
-        ("git", &["--isobar-git", "https://git.example/a\"b"], "git = \"https://git.example/a\\\"b\""),
+        ("clone", &[][..], format!("path = \"{}\"", clone.display())),
+        ("registry", &["--isobar-version", "0.1"], "version = \"0.1\"".to_owned()),
+        ("git", &["--isobar-git", "https://git.example/a\"b"], "git = \"https://git.example/a\\\"b\"".to_owned()),
     ] {
         let made = isobar(folder.path(), &[&["new", name], args].concat());
         assert!(made.status.success(), "{}", text(&made.stderr));
