@@ -4,12 +4,14 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use support::Transcript;
 
 fn root() -> PathBuf {
@@ -24,13 +26,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A project from a template, with the dependency versions of this repository, which are there without a network.
-fn project(folder: &Path, template: &str) -> PathBuf {
-    let (root, name) = (root(), format!("trial-{template}"));
-    let path = root.to_str().unwrap();
-    let made = isobar(folder, &["new", &name, "--template", template, "--isobar-path", path, "--no-git"]);
+/// A project, with the dependency versions of this repository, which are there without a network.
+fn project(folder: &Path, name: &str, args: &[&str]) -> PathBuf {
+    let made = isobar(folder, &[&["new", name, "--no-git"], args].concat());
     assert!(made.status.success(), "{}", text(&made.stderr));
-    fs::copy(root.join("Cargo.lock"), folder.join(&name).join("Cargo.lock")).unwrap();
+    fs::copy(root().join("Cargo.lock"), folder.join(name).join("Cargo.lock")).unwrap();
     folder.join(name)
 }
 
@@ -39,11 +39,12 @@ fn target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("../templates")
 }
 
-fn cargo(project: &Path, args: &[&str]) {
+fn cargo<T: AsRef<OsStr>>(project: &Path, args: &[T]) -> Vec<u8> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(args).current_dir(project).env("CARGO_TARGET_DIR", target()).env("CARGO_INCREMENTAL", "0");
     let output = cargo.output().unwrap();
-    assert!(output.status.success(), "cargo {args:?}\n{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{cargo:?}\n{}{}", text(&output.stdout), text(&output.stderr));
+    output.stdout
 }
 
 struct Running(Child);
@@ -84,7 +85,9 @@ fn requests(readme: &str) -> Vec<(String, String)> {
 
 fn try_template(template: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let project = project(folder.path(), template);
+    let (root, name) = (root(), format!("trial-{template}"));
+    let source = ["--template", template, "--isobar-path", root.to_str().unwrap()];
+    let project = project(folder.path(), &name, &source);
     cargo(&project, &["fmt", "--check"]);
     cargo(&project, &["test", "--offline", "--quiet"]);
     cargo(&project, &["clippy", "--offline", "--quiet", "--all-targets", "--", "-D", "warnings"]);
@@ -108,6 +111,72 @@ fn each_template_is_formatted_tested_linted_and_answers_the_requests_of_its_read
     }
 }
 
+struct Package {
+    name: String,
+    source: PathBuf,
+    unpacked: PathBuf,
+}
+
+/// The packages of this repository as crates.io would have them, unpacked in this folder.
+fn packages(folder: &Path) -> Vec<Package> {
+    let metadata = cargo(&root(), &["metadata", "--no-deps", "--format-version", "1", "--offline"]);
+    let metadata: Value = serde_json::from_slice(&metadata).unwrap();
+    let published = metadata["packages"].as_array().unwrap().iter().filter(|package| package["publish"].is_null());
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let packages = published.map(|package| {
+        let (name, version) = (text(&package["name"]), text(&package["version"]));
+        let source = Path::new(&text(&package["manifest_path"])).with_file_name("");
+        Package { unpacked: folder.join(format!("{name}-{version}")), name, source }
+    });
+    let packages: Vec<Package> = packages.collect();
+    let mut args = vec!["package", "--offline", "--no-verify", "--allow-dirty", "--exclude-lockfile", "--quiet"];
+    args.extend(packages.iter().flat_map(|package| ["--package", &package.name]));
+    cargo(&root(), &args);
+    for Package { unpacked, .. } in &packages {
+        let name = unpacked.file_name().unwrap().to_str().unwrap();
+        let file = target().join("package").join(format!("{name}.crate"));
+        let mut tar = Command::new("tar");
+        assert!(tar.arg("-xzf").arg(&file).current_dir(folder).status().unwrap().success(), "{name}: {file:?}");
+    }
+    packages
+}
+
+/// Fails if a package lacks a file of its source, one that its code includes, or a license.
+fn assert_whole(name: &str, source: &Path, package: &Path) {
+    for license in ["LICENSE-APACHE", "LICENSE-MIT"] {
+        assert!(package.join(license).is_file(), "{name} has no {license}");
+    }
+    let mut folders = vec![PathBuf::from("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(source.join(&folder)).unwrap() {
+            let path = folder.join(entry.unwrap().file_name());
+            if source.join(&path).is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let code =
+                fs::read_to_string(package.join(&path)).unwrap_or_else(|error| panic!("{name} {path:?}: {error}"));
+            for included in code.split("include_str!(\"").skip(1) {
+                let file = package.join(&folder).join(included.split('"').next().unwrap());
+                assert!(file.is_file(), "{name} lacks {file:?}, which {path:?} includes");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_project_with_the_dependency_of_the_registry_is_built_from_the_packages_and_tested() {
+    let folder = tempfile::tempdir().unwrap();
+    let packages = packages(&folder.path().canonicalize().unwrap());
+    let project = project(folder.path(), "trial-registry", &[]);
+    let mut args = ["test", "--offline", "--quiet"].map(str::to_owned).to_vec();
+    for Package { name, source, unpacked } in &packages {
+        assert_whole(name, source, unpacked);
+        args.extend(["--config".to_owned(), format!("patch.crates-io.{name}.path = {unpacked:?}")]);
+    }
+    cargo(&project, &args);
+}
+
 #[test]
 fn the_dependency_is_this_clone_a_registry_version_or_a_repository() {
     let (folder, clone) = (tempfile::tempdir().unwrap(), root().canonicalize().unwrap());
@@ -127,7 +196,7 @@ fn the_dependency_is_this_clone_a_registry_version_or_a_repository() {
 fn the_made_files_are_printed_and_exist() {
     let folder = tempfile::tempdir().unwrap();
     let made = isobar(folder.path(), &["new", "demo", "--json"]);
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     assert_eq!(made["name"], "demo");
     for file in made["files"].as_array().unwrap() {
         let text = fs::read_to_string(folder.path().join("demo").join(file.as_str().unwrap())).unwrap();
