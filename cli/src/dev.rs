@@ -17,13 +17,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use isobar::driver::Environment;
-use isobar::local::{LocalConfig, Token};
+use isobar::local::Token;
 use isobar_serve::{Options, listen_after, serve};
 use tokio::net::TcpListener;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::place::Place;
 use crate::project::{PackageArgs, Project};
 use child::Front;
 use gate::Gate;
@@ -44,7 +44,8 @@ pub(crate) struct DevArgs {
 pub(crate) async fn run(args: &DevArgs, output: &Output) -> Result<ExitCode, Failure> {
     let project = Project::find(&args.package)?;
     let mut lock = Lock::take(&project)?;
-    let config = config(&project)?;
+    // The child reads the same.
+    let config = Place::enter(&project.folder)?.config;
     let (app, app_address) = known(ports::listen(args.port.unwrap_or(config.port)).await?)?;
     let (inspector, address) = known(listen_after(app_address.port()).await.map_err(|error| no_port(&error))?)?;
     let front = Front { url: format!("http://{app_address}"), token: Token::random()? };
@@ -80,17 +81,6 @@ pub(crate) async fn run(args: &DevArgs, output: &Output) -> Result<ExitCode, Fai
 async fn forward(listener: TcpListener, port: Port, gate: Arc<Gate>) {
     let answer = move |request| proxy::answer(Arc::clone(&gate), port, request);
     serve(listener, answer, Options::new(&isobar::local::profile::PROFILE.limits), std::future::pending()).await;
-}
-
-/// The configuration of the local provider, which the child reads too.
-fn config(project: &Project) -> Result<LocalConfig, Failure> {
-    let cannot = |error| Failure::new(format!("{} cannot be entered", project.folder.display())).because(&error);
-    std::env::set_current_dir(&project.folder).map_err(cannot)?;
-    let own = isobar::config::environment();
-    let variables = own.vars_with_prefix("").map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let environment = Environment::new(variables, []);
-    let complete = isobar::local::ADAPTER.complete.unwrap_or(Ok);
-    Ok(LocalConfig::from_environment(&complete(environment)?)?)
 }
 
 fn known(listener: TcpListener) -> Result<(TcpListener, SocketAddr), Failure> {
