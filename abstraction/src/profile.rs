@@ -7,6 +7,8 @@ mod rows;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 pub use rows::{LIMITS, LimitRow, duration};
 
 /// The limits of a provider's services.
@@ -17,7 +19,8 @@ pub use rows::{LIMITS, LimitRow, duration};
 /// provider.
 ///
 /// [`Cloud::allow_provider_limits`]: crate::Cloud::allow_provider_limits
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default = "portable_limits")]
 #[non_exhaustive]
 pub struct Limits {
     /// The partition of a key: 256 portable.
@@ -59,18 +62,24 @@ pub struct Limits {
     /// The payload of a direct call, and its answer: 4,500,000 each portable.
     pub invoke_bytes: u64,
     /// The longest run of an HTTP handler: 29 seconds portable.
+    #[serde(rename = "http_timeout_ms", with = "crate::clock::duration_millis")]
     pub http_timeout: Duration,
     /// The longest run of a handler of messages, object events, writes, schedules and direct calls: 5 minutes portable.
+    #[serde(rename = "event_timeout_ms", with = "crate::clock::duration_millis")]
     pub event_timeout: Duration,
     /// The longest lifetime of a signed URL: 7 days portable.
+    #[serde(rename = "signed_url_lifetime_ms", with = "crate::clock::duration_millis")]
     pub signed_url_lifetime: Duration,
     /// The longest delay of a message: 15 minutes portable, that of
     /// [SQS](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html).
+    #[serde(rename = "message_delay_ms", with = "crate::clock::duration_millis")]
     pub message_delay: Duration,
     /// The longest wait before a message, an object event or a write is delivered again: 6 hours portable.
+    #[serde(rename = "retry_after_ms", with = "crate::clock::duration_millis")]
     pub retry_after: Duration,
     /// The same for a message with an ordering key: 20 seconds portable, up to 6 hours by provider. The later messages of the
     /// key wait too.
+    #[serde(rename = "ordered_retry_after_ms", with = "crate::clock::duration_millis")]
     pub ordered_retry_after: Duration,
 }
 
@@ -109,27 +118,59 @@ impl Limits {
 }
 
 /// The limits and differences of one provider. A provider must have a static value of this type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// As JSON it has no notes, and what is missing is portable:
+///
+/// ```
+/// use isobar_abstraction::driver::{Limits, Profile};
+/// let profile: Profile = serde_json::from_str(r#"{"provider": "aws", "limits": {"http_timeout_ms": 1000}}"#)?;
+/// assert_eq!((profile.provider, profile.limits.http_timeout.as_secs()), ("aws", 1));
+/// assert_eq!(profile.limits.event_timeout, Limits::PORTABLE.event_timeout);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default = "portable_profile")]
 #[non_exhaustive]
 pub struct Profile {
     /// The name of the provider, as in its [`Adapter`](crate::provider::Adapter): `memory`, `local`, `aws`, `azure`, `gcp`, or
-    /// another.
-    pub provider: &'static str,
+    /// another. Reading it from JSON leaks it.
+    #[serde(deserialize_with = "leaked")]
+    pub provider: Name,
     /// The provider's own limits.
     pub limits: Limits,
     /// The longest time after its expiry for which an item is still stored, [`Duration::MAX`] if nothing deletes it. No read
     /// returns it then.
+    #[serde(rename = "ttl_lag_ms", with = "crate::clock::duration_millis")]
     pub ttl_lag: Duration,
     /// Can a multipart write have a condition?
     pub conditional_multipart: bool,
+    /// May a message arrive twice, and one without an ordering key in any order, although no process ended? A portable app
+    /// must expect it.
+    pub loose_delivery: bool,
     /// How the provider keeps a guarantee, by row of `mappings.md`, such as `("KV-2", "`ConsistentRead`")`.
+    #[serde(skip)]
     pub notes: &'static [(&'static str, &'static str)],
 }
 
 impl Profile {
-    /// A profile with the portable limits, no delay of expiry and no conditional multipart write.
+    /// A profile with the portable limits, no delay of expiry, no conditional multipart write and loose delivery.
     pub const fn portable(provider: &'static str) -> Self {
         let (limits, ttl_lag) = (Limits::PORTABLE, Duration::ZERO);
-        Self { provider, limits, ttl_lag, conditional_multipart: false, notes: &[] }
+        Self { provider, limits, ttl_lag, conditional_multipart: false, loose_delivery: true, notes: &[] }
     }
+}
+
+/// An alias, because serde would borrow a `&str` from its input.
+type Name = &'static str;
+
+fn leaked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+    String::deserialize(deserializer).map(|name| &*name.leak())
+}
+
+fn portable_limits() -> Limits {
+    Limits::PORTABLE
+}
+
+fn portable_profile() -> Profile {
+    Profile::portable("portable")
 }

@@ -8,5 +8,6 @@ pub static PROFILE: Profile = {
     let mut profile = Profile::portable("memory");
     profile.limits.ordered_retry_after = profile.limits.retry_after;
     profile.conditional_multipart = true;
+    profile.loose_delivery = false;
     profile
 };

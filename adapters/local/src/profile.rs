@@ -14,6 +14,7 @@ pub static PROFILE: Profile = {
     profile.limits.ordered_retry_after = profile.limits.retry_after;
     profile.ttl_lag = Duration::from_secs(60);
     profile.conditional_multipart = true;
+    profile.loose_delivery = false;
     profile.notes = NOTES;
     profile
 };

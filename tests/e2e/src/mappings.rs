@@ -88,6 +88,13 @@ fn limits(text: &mut String, profiles: &[&Profile]) {
         "| LI-{number} | an expired item may stay in the store, invisible, for | {} | KV-16 |",
         lag.join(" | ")
     );
+    let loose: Vec<_> = columns.iter().map(|profile| if profile.loose_delivery { "yes" } else { "no" }).collect();
+    let _ = writeln!(
+        text,
+        "| LI-{} | a message may arrive twice, and one without an ordering key in any order, although no process ended | {} | PS-1 |",
+        number + 1,
+        loose.join(" | ")
+    );
 }
 
 fn guarantees(text: &mut String, profiles: &[&Profile]) {
