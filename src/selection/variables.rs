@@ -5,7 +5,9 @@ use isobar_abstraction::manifest::Manifest;
 use isobar_abstraction::{Error, Result};
 
 /// The variables that isobar reads on all providers, without those with URLs of resources.
-pub const SETTINGS: [&str; 14] = [
+pub const SETTINGS: [&str; 16] = [
+    "ISOBAR_AS",
+    "ISOBAR_CHAOS",
     "ISOBAR_DATA",
     "ISOBAR_EVENT_AUDIENCE",
     "ISOBAR_EVENT_KEYS",

@@ -44,6 +44,10 @@ impl LocalBlob {
     pub(crate) fn new(bucket: &str, store: Store, clock: Arc<dyn Clock>, queue: Queue, signer: Arc<Signer>) -> Self {
         Self { objects: Arc::new(LocalObjects::new(bucket, store, clock, queue)), signer }
     }
+
+    pub(crate) fn objects(&self) -> Arc<impl FlatObjects + use<>> {
+        Arc::clone(&self.objects)
+    }
 }
 
 #[async_trait]

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isobar_abstraction::driver::{Environment, ISOBAR_STAGE, Location, Prefix, ResourceKind};
+use isobar_abstraction::driver::{Environment, ISOBAR_STAGE, Location, Prefix, Profile, ResourceKind, host::excerpt};
 use isobar_abstraction::{Error, EventQueue, Result};
 
 use crate::profile::PROFILE;
@@ -22,6 +22,12 @@ pub const ISOBAR_INSPECT_TOKEN: &str = "ISOBAR_INSPECT_TOKEN";
 
 /// Set by a process in front of the host, such as `isobar dev`: the URL at which it serves the app.
 pub const ISOBAR_FRONT: &str = "ISOBAR_FRONT";
+
+/// The profile of another provider as JSON, whose limits and differences this one has then; `isobar dev --as` sets it.
+pub const ISOBAR_AS: &str = "ISOBAR_AS";
+
+/// The seed of faults on purpose; `isobar dev --chaos` sets it.
+pub const ISOBAR_CHAOS: &str = "ISOBAR_CHAOS";
 
 /// The file with further variables, in the working folder.
 const DOT_ENV: &str = ".env";
@@ -45,6 +51,8 @@ environment:
   ISOBAR_STAGE=NAME    the stage: its data are in stages/NAME of the data folder
   ISOBAR_SECRETS=URL   the store of secrets and configuration, secrets.json of the data folder by default
   ISOBAR_INSPECT_TOKEN=TOKEN  the token of the inspector, a new one at each start by default
+  ISOBAR_AS=JSON       have the limits and differences of this profile; `isobar dev --as aws` sets it
+  ISOBAR_CHAOS=SEED    deliver late, twice and in another order, and fail some calls; reproducible by the number
   ISOBAR_MANIFEST=1    print the app's manifest as JSON, and exit
   RUST_LOG=debug       log more; isobar=debug or isobar::request=off for parts of it
   the file .env of the working folder adds variables that are not set";
@@ -78,6 +86,10 @@ pub struct LocalConfig {
     pub placed: Vec<Location>,
     /// Whether to read the whole data file, report whether it is intact, and serve nothing.
     pub check: bool,
+    /// The provider whose limits and differences this one has.
+    pub imitates: Option<Profile>,
+    /// The seed of faults on purpose: messages that are late, delivered twice and in another order, and calls that fail.
+    pub chaos: Option<u64>,
 }
 
 impl LocalConfig {
@@ -97,6 +109,8 @@ impl LocalConfig {
             announce: true,
             placed: Vec::new(),
             check: false,
+            imitates: None,
+            chaos: None,
         }
     }
 
@@ -112,6 +126,8 @@ impl LocalConfig {
         }
         let named = |error: Error| Error::config(format!("{ISOBAR_INSPECT_TOKEN}: {}", error.message()));
         config.inspect_token = environment.var(ISOBAR_INSPECT_TOKEN).map(Token::of).transpose().map_err(named)?;
+        config.imitates = environment.var(ISOBAR_AS).map(profile_of).transpose()?;
+        config.chaos = environment.parse(ISOBAR_CHAOS, "a seed, an integer from 0")?;
         config.front = environment.var(ISOBAR_FRONT).map(str::to_owned);
         config.placed = environment.locations()?.into_iter().map(|(_, at)| at).collect();
         let mut args = environment.args().iter().map(String::as_str);
@@ -208,6 +224,13 @@ pub(crate) fn physical_name(at: &Location) -> Result<&str> {
     }
 }
 
+fn profile_of(json: &str) -> Result<Profile> {
+    serde_json::from_str(json).map_err(|error| {
+        let message = "it must be the profile of a provider as JSON, which `isobar dev --as aws` sets";
+        Error::config(format!("{ISOBAR_AS} is `{}`; {message}", excerpt(json))).with_source(error)
+    })
+}
+
 fn parse<T: std::str::FromStr>(flag: &str, value: &str, expected: &str) -> Result<T> {
     let value = if value == "localhost" { "127.0.0.1" } else { value };
     value.parse().map_err(|_| Error::config(format!("{flag} is `{value}`; it must be {expected}\n{USAGE}")))
@@ -241,6 +264,17 @@ mod tests {
         assert_eq!(config.inspect_token.as_ref().map(Token::secret), Some("s3cret"));
         let error = of(&[("ISOBAR_INSPECT_TOKEN", "s3cret&x")], &[]).unwrap_err();
         assert!(!format!("{config:?} {error:?}").contains("s3cret"), "{config:?} {error:?}");
+    }
+
+    #[test]
+    fn a_target_is_the_json_of_its_profile_and_chaos_has_a_seed() {
+        let json = serde_json::to_string(&PROFILE).unwrap();
+        let config = of(&[(ISOBAR_AS, &json), (ISOBAR_CHAOS, "18446744073709551615")], &[]).unwrap();
+        assert_eq!((config.imitates.unwrap().limits, config.chaos), (PROFILE.limits, Some(u64::MAX)));
+        for (name, value) in [(ISOBAR_AS, "aws"), (ISOBAR_AS, "1"), (ISOBAR_CHAOS, "-1")] {
+            let error = of(&[(name, value)], &[]).unwrap_err();
+            assert!(error.message().starts_with(&format!("{name} is `{value}`; it must be")), "{error}");
+        }
     }
 
     #[test]

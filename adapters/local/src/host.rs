@@ -30,7 +30,6 @@ use tokio::task::JoinSet;
 use tower_service::Service;
 
 use crate::config::LocalConfig;
-use crate::profile::PROFILE;
 use crate::state::State;
 use crate::{blob, event, key_value};
 use entry::Entry;
@@ -100,7 +99,7 @@ impl Server {
         let (stopping, stopped) = watch::channel(false);
         let mut tasks = background(&state, &app, &Stop(stopped.clone()));
         let _file = present(&state, &app, address, inspector.as_ref())?;
-        let options = Options::new(&PROFILE.limits).with_grace(state.config.grace);
+        let options = Options::new(&state.profile.limits).with_grace(state.config.grace);
         let mut serving = JoinSet::new();
         if let Some(Entry { listener, token, .. }) = inspector {
             let inspector = Inspector::new(Arc::clone(&state), Arc::clone(&provider), app.clone(), token);
@@ -126,6 +125,9 @@ impl Server {
         };
         stopping.send_replace(true);
         drain(&mut tasks, &mut serving, grace).await;
+        if let Some(totals) = state.chaos.as_ref().and_then(|chaos| chaos.totals()) {
+            tracing::info!("{totals}");
+        }
         ended
     }
 }
@@ -178,12 +180,20 @@ fn background(state: &Arc<State>, app: &Hosted, stop: &Stop) -> JoinSet<Result<(
     let clock = &state.clock;
     for (of, retry) in app.manifest.queues() {
         let (queue, function, stored) = (state.queue.clone(), Arc::clone(&app.function), state.config.physical(&of));
-        let worker = Worker { of, stored, retry, queue, clock: Arc::clone(clock), function };
+        let worker = Worker {
+            of,
+            stored,
+            retry,
+            queue,
+            clock: Arc::clone(clock),
+            function,
+            limits: &state.profile.limits,
+            chaos: state.chaos.clone(),
+        };
         tasks.spawn(worker.run(stop.clone()));
     }
     for trigger in app.manifest.schedules().cloned() {
-        let (store, function) = (state.store.clone(), Arc::clone(&app.function));
-        tasks.spawn(schedule::run(trigger, store, Arc::clone(clock), function, stop.clone()));
+        tasks.spawn(schedule::run(trigger, Arc::clone(state), Arc::clone(&app.function), stop.clone()));
     }
     tasks.spawn(sweep(Arc::clone(state), stop.clone()));
     tasks.spawn(watch_folder(Arc::clone(state), stop.clone()));
@@ -204,8 +214,9 @@ async fn watch_folder(state: Arc<State>, mut stop: Stop) -> Result<()> {
 /// Deletes expired items, which no read returns any more, from the file.
 async fn sweep(state: Arc<State>, mut stop: Stop) -> Result<()> {
     let clock = &state.clock;
+    let lag = state.config.imitates.map_or(Duration::ZERO, |target| target.ttl_lag);
     loop {
-        while key_value::sweep(&state.store, clock, SWEEP.1).await? == SWEEP.1 {}
+        while key_value::sweep(&state.store, clock, SWEEP.1, lag).await? == SWEEP.1 {}
         tokio::select! {
             () = clock.sleep(SWEEP.0) => {}
             () = stop.wait() => return Ok(()),
@@ -247,20 +258,23 @@ struct Entrance {
     app: Hosted,
     clock: Arc<dyn Clock>,
     signed: Signed,
+    /// Of the app's own handlers.
+    timeout: Duration,
     /// Logs once that paths below `/.isobar/` call no route of the app.
     warned: Once,
 }
 
 impl Entrance {
     fn new(state: &Arc<State>, provider: Arc<dyn Provider>, app: Hosted) -> Self {
+        let timeout = state.profile.limits.http_timeout;
         let (clock, signed) = (Arc::clone(&state.clock), Signed::new(Arc::clone(state), provider));
-        Self { app, clock, signed, warned: Once::new() }
+        Self { app, clock, signed, timeout, warned: Once::new() }
     }
 
     async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
         let path = request.uri().path();
         if path != "/.isobar" && !path.starts_with("/.isobar/") {
-            return self.respond(self.app.function.as_ref(), PROFILE.limits.http_timeout, request).await;
+            return self.respond(self.app.function.as_ref(), self.timeout, request).await;
         }
         if !path.starts_with("/.isobar/objects/") {
             self.warned.call_once(|| {

@@ -13,6 +13,7 @@
 //! that is too little.
 
 mod blob;
+mod chaos;
 #[cfg(test)]
 mod clock;
 pub mod config;
@@ -31,6 +32,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
@@ -45,8 +47,10 @@ pub use isobar_serve::SystemClock;
 pub use secret::set_secret;
 
 use blob::{LocalBlob, Signer};
+use chaos::{Calls, Chaos, FaultyBlob, FaultyKeyValue, FaultyPubSub};
 use config::physical_name;
 use key_value::LocalKeyValue;
+use profile::{PROFILE, imitating};
 use pub_sub::{LocalPubSub, Queue};
 use secret::SecretFile;
 use state::State;
@@ -59,8 +63,10 @@ pub const ADAPTER: Adapter = Adapter::new("local", &["redb", "file", "queue"], |
 .with_environment(config::with_dot_env);
 
 /// The embedded provider. Cheap to clone; it opens its files at first use.
+///
+/// The second field is the chaos of the calls through this handle.
 #[derive(Debug, Clone)]
-pub struct LocalProvider(Arc<State>);
+pub struct LocalProvider(Arc<State>, Option<Arc<Chaos>>);
 
 impl LocalProvider {
     /// A provider on the machine's clock.
@@ -71,9 +77,12 @@ impl LocalProvider {
     /// A provider on another clock, for tests.
     pub fn with_clock(config: LocalConfig, clock: Arc<dyn Clock>) -> Self {
         let store = Store::new(&config.data);
-        let queue = Queue::new(store.clone(), Arc::clone(&clock));
+        let profile = config.imitates.as_ref().map_or(&PROFILE, |target| Box::leak(Box::new(imitating(target))));
+        let faulty = config.chaos.map(Chaos::new);
+        let chaos = faulty.clone().or_else(|| profile.loose_delivery.then(|| Chaos::loose(to_millis(clock.now()))));
+        let queue = Queue::new(store.clone(), Arc::clone(&clock), chaos.clone());
         let signer = Arc::new(Signer::new(store.clone()));
-        Self(Arc::new(State { config, clock, store, queue, signer }))
+        Self(Arc::new(State { config, profile, chaos, clock, store, queue, signer }), faulty)
     }
 
     /// Reads the whole data file, and returns the result as a sentence. It changes nothing.
@@ -83,16 +92,22 @@ impl LocalProvider {
         self.0.store.check()
     }
 
+    /// The calls of a resource, where some of them fail.
+    fn calls(&self, at: &Location) -> Option<Calls> {
+        self.1.as_ref().map(|chaos| Calls::new(chaos, at.kind(), at.name()))
+    }
+
     /// Binds the port. Errors: `Config` where it is in use.
     pub async fn bind(&self) -> Result<Server> {
-        Server::bind(Arc::clone(&self.0), Arc::new(self.clone())).await
+        // The calls of the inspector and of signed URLs have no faults.
+        Server::bind(Arc::clone(&self.0), Arc::new(Self(Arc::clone(&self.0), None))).await
     }
 }
 
 #[async_trait]
 impl Provider for LocalProvider {
     fn profile(&self) -> &'static Profile {
-        &profile::PROFILE
+        self.0.profile
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
@@ -101,17 +116,30 @@ impl Provider for LocalProvider {
 
     fn key_value(&self, at: &Location) -> Result<Arc<dyn KeyValue>> {
         let State { clock, store, queue, .. } = &*self.0;
-        Ok(Arc::new(LocalKeyValue::new(physical_name(at)?, store.clone(), Arc::clone(clock), queue.enqueuer())))
+        let table = LocalKeyValue::new(physical_name(at)?, store.clone(), Arc::clone(clock), queue.enqueuer());
+        Ok(match self.calls(at) {
+            Some(calls) => Arc::new(FaultyKeyValue::new(table, calls)),
+            None => Arc::new(table),
+        })
     }
 
     fn blob(&self, at: &Location) -> Result<Arc<dyn Blob>> {
         let State { clock, store, queue, signer, .. } = &*self.0;
         let (clock, signer) = (Arc::clone(clock), Arc::clone(signer));
-        Ok(Arc::new(LocalBlob::new(physical_name(at)?, store.clone(), clock, queue.clone(), signer)))
+        let bucket = LocalBlob::new(physical_name(at)?, store.clone(), clock, queue.clone(), signer);
+        let objects = bucket.objects();
+        Ok(match self.calls(at) {
+            Some(calls) => Arc::new(FaultyBlob::new(bucket, objects, calls)),
+            None => Arc::new(bucket),
+        })
     }
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
-        Ok(Arc::new(LocalPubSub::new(physical_name(at)?, self.0.queue.clone())))
+        let topic = LocalPubSub::new(physical_name(at)?, self.0.queue.clone());
+        Ok(match self.calls(at) {
+            Some(calls) => Arc::new(FaultyPubSub::new(topic, calls)),
+            None => Arc::new(topic),
+        })
     }
 
     fn prefix(&self) -> Prefix {

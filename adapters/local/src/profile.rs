@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isobar_abstraction::driver::{Limits, Profile};
+use isobar_abstraction::driver::{Limits, Profile, duration};
 
 /// The limits of the local provider.
 ///
@@ -18,6 +18,29 @@ pub static PROFILE: Profile = {
     profile.notes = NOTES;
     profile
 };
+
+/// The profile of the local provider with the limits and differences of another one.
+pub(crate) fn imitating(target: &Profile) -> Profile {
+    let mut profile = *target;
+    (profile.provider, profile.notes) = (PROFILE.provider, NOTES);
+    profile
+}
+
+/// What an app observes of the limits and differences of a target that the local provider imitates: one line.
+pub fn describe(target: &Profile) -> String {
+    let Limits { http_timeout, event_timeout, ordered_retry_after, .. } = target.limits;
+    let mut parts = vec![
+        format!("HTTP handlers run up to {}, others {}", duration(http_timeout), duration(event_timeout)),
+        format!("a retry with an ordering key waits up to {}", duration(ordered_retry_after)),
+    ];
+    if target.loose_delivery {
+        parts.insert(0, "messages without an ordering key in no order, and some of them twice".to_owned());
+    }
+    if !target.conditional_multipart {
+        parts.push("no condition on a large upload".to_owned());
+    }
+    format!("{}: {}", target.provider, parts.join("; "))
+}
 
 /// How the local provider implements the guarantees, by row of `mappings.md`.
 const NOTES: &[(&str, &str)] = &[

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use isobar_abstraction::driver::Clock;
+use isobar_abstraction::driver::{Clock, Profile};
 
 use crate::blob::Signer;
+use crate::chaos::Chaos;
 use crate::config::LocalConfig;
 use crate::pub_sub::Queue;
 use crate::store::Store;
@@ -13,6 +14,9 @@ use crate::store::Store;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) config: LocalConfig,
+    /// The provider's own, or with the limits and differences of another one.
+    pub(crate) profile: &'static Profile,
+    pub(crate) chaos: Option<Arc<Chaos>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Store,
     pub(crate) queue: Queue,

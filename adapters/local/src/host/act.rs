@@ -16,7 +16,6 @@ use serde_json::json;
 
 use super::inspect::{Answer, Failure, Indented, Inspector, Parameters, kind_of};
 use crate::event;
-use crate::profile::PROFILE;
 
 pub(super) async fn publish(
     State(inspector): State<Arc<Inspector>>,
@@ -64,7 +63,7 @@ pub(super) async fn written(
 }
 
 async fn handle(inspector: &Inspector, event: Event) -> Result<(), Error> {
-    let cx = event::context(&inspector.state.clock, PROFILE.limits.event_timeout);
+    let cx = event::context(&inspector.state.clock, inspector.state.profile.limits.event_timeout);
     host::handle(inspector.app.function.as_ref(), event, cx).await?.into_result()
 }
 
@@ -74,7 +73,8 @@ pub(super) async fn invoke(
     headers: HeaderMap,
     payload: Bytes,
 ) -> Result<Response, Failure> {
-    let cx = event::context(&inspector.state.clock, PROFILE.limits.event_timeout).with_trace_of(&headers);
+    let cx =
+        event::context(&inspector.state.clock, inspector.state.profile.limits.event_timeout).with_trace_of(&headers);
     let answer = host::invoke(inspector.app.function.as_ref(), Invocation::new(function, payload), cx).await?;
     Ok(([(CONTENT_TYPE, "application/json")], answer).into_response())
 }

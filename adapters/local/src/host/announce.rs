@@ -8,6 +8,8 @@ use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::manifest::Manifest;
 
 use super::entry::Entry;
+use crate::config::LocalConfig;
+use crate::profile;
 use crate::state::State;
 
 /// The address that a person on this machine can reach.
@@ -29,20 +31,29 @@ pub(super) fn announce(state: &State, manifest: &Manifest, address: SocketAddr, 
     let data = data.canonicalize().unwrap_or_else(|_| data.to_owned());
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        let text = describe(manifest, address, &data.display().to_string(), entry);
+        let text = describe(state, manifest, address, &data.display().to_string(), entry);
         // An error of stderr has no reader.
         let _ = stderr.write_all(text.as_bytes());
         return;
     }
     let inspector = entry.map(|entry| format!("http://{}", entry.address));
     tracing::info!(app = manifest.app, url = %format!("http://{address}"), inspector, data = %data.display(), "serving");
+    for (what, text) in faults(&state.config) {
+        tracing::info!("{what}: {text}");
+    }
     let unhandled = unhandled(manifest);
     if !unhandled.is_empty() {
         tracing::warn!("{}", unhandled.trim());
     }
 }
 
-fn describe(manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<&Entry>) -> String {
+/// What is on purpose unlike a laptop.
+fn faults(config: &LocalConfig) -> impl Iterator<Item = (&'static str, String)> {
+    let imitates = config.imitates.as_ref().map(|target| ("as", profile::describe(target)));
+    imitates.into_iter().chain(config.chaos.map(|seed| ("chaos", format!("seed {seed}"))))
+}
+
+fn describe(state: &State, manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<&Entry>) -> String {
     let mut text = format!("\n  {} is running. Ctrl-C stops it, and the data stays.\n\n", manifest.app);
     let mut line = |what: &str, items: Vec<String>| {
         if !items.is_empty() {
@@ -61,6 +72,7 @@ fn describe(manifest: &Manifest, address: SocketAddr, data: &str, entry: Option<
     line("buckets", manifest.buckets().map(|it| it.name.clone()).collect());
     line("topics", manifest.topics().map(|it| it.name.clone()).collect());
     line("data", vec![data.to_owned()]);
+    faults(&state.config).for_each(|(what, text)| line(what, vec![text]));
     line("inspector", entry.map(Entry::url).into_iter().collect());
     text.push_str(&unhandled(manifest));
     text.push('\n');

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::driver::host::handle;
-use isobar_abstraction::driver::{Clock, CronSchedule, Function};
+use isobar_abstraction::driver::{CronSchedule, Function};
 use isobar_abstraction::manifest::ScheduleTrigger;
 use isobar_abstraction::{Event, Result, Tick};
 use redb::{ReadableTable, TableDefinition};
@@ -13,7 +13,7 @@ use redb::{ReadableTable, TableDefinition};
 use super::Stop;
 use super::worker::LONGEST_SLEEP;
 use crate::event;
-use crate::profile::PROFILE;
+use crate::state::State;
 use crate::store::{Store, failed};
 
 /// By name: up to when the schedule was run, in milliseconds since 1970.
@@ -26,13 +26,13 @@ const BACKWARDS: Duration = Duration::from_secs(60);
 /// while one runs are delivered as one after it.
 pub(super) async fn run(
     trigger: ScheduleTrigger,
-    store: Store,
-    clock: Arc<dyn Clock>,
+    state: Arc<State>,
     function: Arc<dyn Function>,
     mut stop: Stop,
 ) -> Result<()> {
+    let (store, clock) = (&state.store, &state.clock);
     let cron = CronSchedule::parse(&trigger.cron)?;
-    let mut last = last_run(&store, &trigger.name, clock.now()).await?;
+    let mut last = last_run(store, &trigger.name, clock.now()).await?;
     loop {
         let now = clock.now();
         if last.duration_since(now).is_ok_and(|ahead| ahead > BACKWARDS) {
@@ -41,7 +41,7 @@ pub(super) async fn run(
                 "the clock was set back; the schedule continues from the current time"
             );
             last = now;
-            record(&store, trigger.name.clone(), last).await?;
+            record(store, trigger.name.clone(), last).await?;
         }
         // A schedule without a next tick must not end the host.
         let due = cron.next_after(last);
@@ -52,21 +52,34 @@ pub(super) async fn run(
                 () = stop.wait() => return Ok(()),
             }
         };
-        let cx = event::context(&clock, PROFILE.limits.event_timeout);
-        let (invocation, trace) = (cx.invocation_id().to_owned(), cx.trace_parent().trace_id());
-        let tick = Event::Schedule(Tick::new(trigger.name.as_str(), due));
-        if let Err(error) = handle(function.as_ref(), tick, cx).await {
-            tracing::error!(
-                schedule = trigger.name,
-                invocation,
-                trace = format!("{trace:032x}"),
-                error = error.message(),
-                "the schedule could not be run; it runs again at its next tick"
-            );
+        let plan = state.chaos.as_ref().map(|chaos| chaos.tick(&trigger.name));
+        if let Some(late) = plan.as_ref().map(|plan| plan.late).filter(|late| !late.is_zero()) {
+            tokio::select! {
+                () = clock.sleep(late) => {}
+                () = stop.wait() => return Ok(()),
+            }
+        }
+        for _ in 0..plan.map_or(1, |plan| plan.times) {
+            tick(&state, function.as_ref(), &trigger.name, due).await;
         }
         // Recorded after the run, so that a crash in the middle of it runs it again.
         last = now.max(due);
-        record(&store, trigger.name.clone(), last).await?;
+        record(store, trigger.name.clone(), last).await?;
+    }
+}
+
+async fn tick(state: &State, function: &dyn Function, schedule: &str, due: SystemTime) {
+    let cx = event::context(&state.clock, state.profile.limits.event_timeout);
+    let (invocation, trace) = (cx.invocation_id().to_owned(), cx.trace_parent().trace_id());
+    let tick = Event::Schedule(Tick::new(schedule, due));
+    if let Err(error) = handle(function, tick, cx).await {
+        tracing::error!(
+            schedule,
+            invocation,
+            trace = format!("{trace:032x}"),
+            error = error.message(),
+            "the schedule could not be run; it runs again at its next tick"
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the host: access to the inspector, missed ticks, and the stop.
 
+mod chaos;
 mod logged;
 
 use std::sync::Arc;

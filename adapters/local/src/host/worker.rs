@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isobar_abstraction::driver::host::deliver;
-use isobar_abstraction::driver::{Clock, Function, RetryPolicy};
+use isobar_abstraction::driver::{Clock, Function, Limits, RetryPolicy};
 use isobar_abstraction::{Error, EventQueue, Outcome, Result};
 use tokio::task::JoinSet;
 
 use super::Stop;
+use crate::chaos::{Chaos, calm};
 use crate::event;
-use crate::profile::PROFILE;
 use crate::pub_sub::{Leased, Queue};
 
 /// The most events of one queue that are handled concurrently.
@@ -31,6 +31,8 @@ pub(super) struct Worker {
     pub(super) queue: Queue,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) function: Arc<dyn Function>,
+    pub(super) limits: &'static Limits,
+    pub(super) chaos: Option<Arc<Chaos>>,
 }
 
 impl Worker {
@@ -79,15 +81,23 @@ impl Worker {
         let message = leased.message.clone();
         let attempt = message.attempt;
         let span = tracing::info_span!("queue", queue = %self.of, id = message.id.as_str());
-        let cx = event::context(&self.clock, PROFILE.limits.event_timeout).with_attempt(attempt);
+        let cx = event::context(&self.clock, self.limits.event_timeout).with_attempt(attempt);
         let outcome = match self.of.event(message) {
             // A handler that ends the process has no outcome, and must not do that at every start.
             _ if attempt > self.retry.max_attempts => Outcome::retry("the process ended during the last one"),
+            Ok(event) if attempt == self.retry.max_attempts => calm(deliver(self.function.as_ref(), event, cx)).await,
             Ok(event) => deliver(self.function.as_ref(), event, cx).await,
             Err(error) => Outcome::reject(format!("the stored event cannot be read: {}", error.message())),
         };
-        let longest = PROFILE.limits.longest_retry(leased.message.ordering_key.as_deref());
+        let longest = self.limits.longest_retry(leased.message.ordering_key.as_deref());
         let settlement = span.in_scope(|| self.retry.settle(attempt, outcome, longest));
+        let settlement = match &self.chaos {
+            Some(chaos) => {
+                let attempts = (attempt, self.retry.max_attempts);
+                chaos.settle(&self.stored, leased.sequence, attempts, settlement)
+            }
+            None => settlement,
+        };
         self.queue.settle(&self.stored, vec![(leased, settlement)]).await
     }
 }

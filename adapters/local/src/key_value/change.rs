@@ -1,6 +1,7 @@
 //! What a write does to a table, inside a write transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::Clock;
@@ -106,9 +107,10 @@ impl<'t> Change<'t> {
 }
 
 /// Deletes up to `limit` expired items of all tables from the file, and returns how many it found
-/// in the index: fewer than `limit` means that none is left.
-pub(crate) async fn sweep(store: &Store, clock: &Arc<dyn Clock>, limit: usize) -> Result<usize> {
-    let now_ms = to_millis(clock.now());
+/// in the index: fewer than `limit` means that none is left. Those that expired within the last `lag` stay.
+pub(crate) async fn sweep(store: &Store, clock: &Arc<dyn Clock>, limit: usize, lag: Duration) -> Result<usize> {
+    let Some(now) = clock.now().checked_sub(lag) else { return Ok(0) };
+    let now_ms = to_millis(now);
     // A look is free, a write is an fsync.
     let Some(expiries) = open(&store.read()?, EXPIRIES)? else { return Ok(0) };
     let first = expiries.first().map_err(failed)?.map(|(at, _)| at.value().0);

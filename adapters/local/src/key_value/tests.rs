@@ -26,7 +26,7 @@ impl Place {
             name,
             self.store.clone(),
             self.clock(),
-            Queue::new(self.store.clone(), self.clock()).enqueuer(),
+            Queue::new(self.store.clone(), self.clock(), None).enqueuer(),
         )
     }
 
@@ -88,7 +88,7 @@ async fn a_table_without_a_write_is_empty() {
     let scan = ScanSegment::new(0, 1, 1);
     assert_eq!(table.scan(&scan).await.unwrap(), Items::default());
     assert_eq!(tables(&place.store).unwrap(), []);
-    assert_eq!(sweep(&place.store, &place.clock(), 10).await.unwrap(), 0);
+    assert_eq!(sweep(&place.store, &place.clock(), 10, Duration::ZERO).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn an_expired_item_is_absent_immediately_and_deleted_later() {
     table.put(put("prolonged", "2").with_expires_at(expires_at(99))).await.unwrap();
     place.clock.advance(Duration::from_millis(9_999));
     assert_eq!(table.get(&"short".into()).await.unwrap().unwrap().expires_at, short.expires_at);
-    assert_eq!(sweep(&place.store, &place.clock(), 10).await.unwrap(), 0);
+    assert_eq!(sweep(&place.store, &place.clock(), 10, Duration::ZERO).await.unwrap(), 0);
     place.clock.advance(Duration::from_millis(1));
     assert_eq!(table.get(&"short".into()).await.unwrap(), None);
     let all = range("short", Bound::Unbounded, Bound::Unbounded);
@@ -146,7 +146,7 @@ async fn an_expired_item_is_absent_immediately_and_deleted_later() {
     let refused = table.delete(&"short".into(), Some(&prolonged)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
     assert_eq!(tables(&place.store).unwrap(), [("notes".to_owned(), 2)]);
-    assert_eq!(sweep(&place.store, &place.clock(), 10).await.unwrap(), 1);
+    assert_eq!(sweep(&place.store, &place.clock(), 10, Duration::ZERO).await.unwrap(), 1);
     assert_eq!(tables(&place.store).unwrap(), [("notes".to_owned(), 1)]);
     assert_eq!(table.get(&"prolonged".into()).await.unwrap().unwrap().value, "2");
     table.put(short.with_mode(PutMode::Create)).await.unwrap();
@@ -160,8 +160,8 @@ async fn a_sweep_takes_no_more_than_it_may_and_goes_on() {
         place.table(table).put(put(key, "").with_expires_at(expires_at)).await.unwrap();
     }
     place.clock.advance(Duration::from_secs(1));
-    assert_eq!(sweep(&place.store, &place.clock(), 2).await.unwrap(), 2);
-    assert_eq!(sweep(&place.store, &place.clock(), 2).await.unwrap(), 1);
+    assert_eq!(sweep(&place.store, &place.clock(), 2, Duration::ZERO).await.unwrap(), 2);
+    assert_eq!(sweep(&place.store, &place.clock(), 2, Duration::ZERO).await.unwrap(), 1);
     assert_eq!(tables(&place.store).unwrap().iter().map(|(_, count)| count).sum::<u64>(), 0);
 }
 

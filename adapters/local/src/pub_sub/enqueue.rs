@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 
 use super::lane::{Encoded, append_in, subscribed_in};
 use super::record::Record;
+use crate::chaos::Chaos;
 
 /// What a write needs to enqueue events in its own transaction. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     filters: Mutex<BTreeMap<EventQueue, ObjectFilter>>,
     /// Whether the writes of a table are handled, as far as it is known.
     written: Mutex<BTreeMap<String, bool>>,
+    pub(super) chaos: Option<Arc<Chaos>>,
 }
 
 /// The clock of a queue.
@@ -71,10 +73,10 @@ impl Drop for Wake {
 }
 
 impl Enqueuer {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, chaos: Option<Arc<Chaos>>) -> Self {
         let time = Arc::new(Time { clock, seen_ms: AtomicU64::new(0) });
         let (changed, filters, written) = Default::default();
-        Self(Arc::new(Shared { time, changed, filters, written }))
+        Self(Arc::new(Shared { time, changed, filters, written, chaos }))
     }
 
     pub(super) fn wake(&self) -> Wake {
@@ -141,6 +143,6 @@ impl Enqueuer {
             Ok(Encoded { ordering_key: None, delay_ms: 0, record })
         };
         let messages: Vec<_> = bodies.into_iter().map(encode).collect::<Result<_>>()?;
-        append_in(transaction, queues, now_ms, &messages).map(drop)
+        append_in(transaction, queues, now_ms, &messages, self.0.chaos.as_deref()).map(drop)
     }
 }

@@ -19,6 +19,7 @@ use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::record::{Record, damaged};
 use super::{from_key, key, source_key};
+use crate::chaos::Chaos;
 use crate::store::failed;
 
 /// Queues by [`key`].
@@ -343,6 +344,7 @@ pub(super) fn append_in(
     queues: &[EventQueue],
     now_ms: u64,
     messages: &[Encoded],
+    chaos: Option<&Chaos>,
 ) -> Result<u64> {
     let count = messages.len() as u64;
     let first_id = take_sequence(transaction, count)?;
@@ -356,7 +358,15 @@ pub(super) fn append_in(
                     0 => Cow::Borrowed(record),
                     _ => Cow::Owned(Record::decode(record)?.with_id(first_id + offset).encode()?),
                 };
-                lane.append(first_place + offset, now_ms.saturating_add(*delay_ms), ordering_key.as_deref(), &record)
+                let (place, due_ms) = (first_place + offset, now_ms.saturating_add(*delay_ms));
+                let Some(chaos) = chaos else { return lane.append(place, due_ms, ordering_key.as_deref(), &record) };
+                let plan = chaos.message(queue, ordering_key.is_some(), place);
+                let due_ms = due_ms.saturating_add(plan.late_ms);
+                if let Some(later_ms) = plan.copy_ms {
+                    let copy = Record::decode(&record)?.with_id(first_id + offset).encode()?;
+                    lane.append(take_sequence(transaction, 1)?, due_ms.saturating_add(later_ms), None, &copy)?;
+                }
+                lane.append(place, due_ms, ordering_key.as_deref(), &record)
             })
         })?;
     }

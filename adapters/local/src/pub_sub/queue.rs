@@ -22,6 +22,7 @@ use super::lane::{
     BACKWARDS_MS, Encoded, Lane, LeasedRecord, append_in, follow_clock, note_time, subscribe_in, subscribed_in,
 };
 use super::record::{DeadLetterDetails, Record, damaged};
+use crate::chaos::Chaos;
 use crate::store::Store;
 
 /// The queues of one data folder. Cheap to clone; it opens nothing before the first use.
@@ -37,7 +38,7 @@ struct Inner {
 /// A leased message, which must be settled or released.
 #[derive(Clone, Debug)]
 pub(crate) struct Leased {
-    pub(super) sequence: u64,
+    pub(crate) sequence: u64,
     pub(crate) message: Message<Bytes>,
 }
 
@@ -49,8 +50,8 @@ impl From<LeasedRecord> for Leased {
 
 impl Queue {
     /// The queues in this store.
-    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Inner { store, enqueuer: Enqueuer::new(clock) }))
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, chaos: Option<Arc<Chaos>>) -> Self {
+        Self(Arc::new(Inner { store, enqueuer: Enqueuer::new(clock, chaos) }))
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -123,9 +124,11 @@ impl Queue {
             Ok(Encoded { ordering_key: record.ordering_key().map(str::to_owned), delay_ms, record: record.encode()? })
         };
         let messages: Vec<_> = messages.into_iter().map(encode).collect::<Result<_>>()?;
+        let enqueuer = self.enqueuer();
         let publish = move |transaction: &WriteTransaction| {
+            let chaos = enqueuer.0.chaos.as_deref();
             let queues = subscribed_in(transaction, ResourceKind::Topic, &topic)?;
-            let first = append_in(transaction, &queues, time.now_ms(), &messages)?;
+            let first = append_in(transaction, &queues, time.now_ms(), &messages, chaos)?;
             Ok((first..).take(messages.len()).map(|id| MessageId::new(id.to_string())).collect())
         };
         self.write(publish).await

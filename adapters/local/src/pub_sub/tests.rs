@@ -32,7 +32,7 @@ impl Bench {
     async fn new() -> Self {
         let (folder, clock) = (tempfile::tempdir().unwrap(), ManualClock::default());
         let (jobs, store) = (EventQueue::topic("jobs"), open(folder.path()));
-        let queue = Queue::new(store.clone(), Arc::new(clock.clone()));
+        let queue = Queue::new(store.clone(), Arc::new(clock.clone()), None);
         queue.subscribe(vec![jobs.clone()]).await.unwrap();
         Self { folder, clock, jobs, store, queue }
     }
@@ -42,7 +42,7 @@ impl Bench {
         let Self { folder, clock, jobs, store, queue } = self;
         drop((store, queue));
         let store = open(folder.path());
-        let queue = Queue::new(store.clone(), Arc::new(clock.clone()));
+        let queue = Queue::new(store.clone(), Arc::new(clock.clone()), None);
         queue.subscribe(vec![jobs.clone()]).await.unwrap();
         Self { folder, clock, jobs, store, queue }
     }

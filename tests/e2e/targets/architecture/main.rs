@@ -181,6 +181,7 @@ const CLOUD_FILES: [&str; 2] = ["credentials.rs", "service.rs"];
 const OWN_FILES: &[(&str, &str, &str)] = &[
     ("aws", "service_error.rs", "STS, which issues credentials, reports errors as the other services do"),
     ("local", "store.rs", "the one file behind key-value, blobs and queues"),
+    ("local", "chaos.rs", "faults on purpose, of all services and of the host"),
     ("local", "family.rs", "one redb table for each table or bucket, so that each knows its size"),
     ("local", "clock.rs", "a clock for the unit tests"),
 ];

@@ -21,8 +21,7 @@ async fn failures_of_a_tick(app: App) -> Vec<String> {
     let trigger = hosted(&provider, declared).manifest.schedules().next().unwrap().clone();
     let function = hosted(&provider, |_| app).function;
     let (_stop, stopped) = watch::channel(false);
-    let (store, ticking) = (provider.0.store.clone(), Arc::new(clock.clone()));
-    let running = tokio::spawn(schedule::run(trigger, store, ticking, function, Stop(stopped)));
+    let running = tokio::spawn(schedule::run(trigger, Arc::clone(&provider.0), function, Stop(stopped)));
     for _ in 0..500 {
         if !log.failures().is_empty() {
             break;

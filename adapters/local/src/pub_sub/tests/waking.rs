@@ -82,7 +82,7 @@ async fn a_clock_that_is_set_back_delays_no_message() {
     let day = seconds(86_400);
     for restart in [false, true] {
         let (folder, clock, jobs) = (tempfile::tempdir().unwrap(), SetClock::default(), EventQueue::topic("jobs"));
-        let mut queue = Queue::new(open(folder.path()), Arc::new(clock.clone()));
+        let mut queue = Queue::new(open(folder.path()), Arc::new(clock.clone()), None);
         queue.subscribe(vec![jobs.clone()]).await.unwrap();
         clock.advance(day);
         queue.publish("jobs", vec![raw("again"), keyed("k", "first"), keyed("k", "second")]).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_clock_that_is_set_back_delays_no_message() {
         clock.set_back(day * 2);
         if restart {
             drop(queue);
-            queue = Queue::new(open(folder.path()), Arc::new(clock.clone()));
+            queue = Queue::new(open(folder.path()), Arc::new(clock.clone()), None);
             queue.subscribe(vec![jobs.clone()]).await.unwrap();
         }
         let again = queue.lease(&jobs, 10).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_clock_that_is_set_back_delays_no_message() {
 async fn what_waits_to_be_stored_while_the_clock_is_set_back_has_the_new_time() {
     let (folder, clock, jobs) = (tempfile::tempdir().unwrap(), SetClock::default(), EventQueue::topic("jobs"));
     let store = open(folder.path());
-    let queue = Queue::new(store.clone(), Arc::new(clock.clone()));
+    let queue = Queue::new(store.clone(), Arc::new(clock.clone()), None);
     queue.subscribe(vec![jobs.clone()]).await.unwrap();
     queue.publish("jobs", vec![raw("again")]).await.unwrap();
     let leased = queue.lease(&jobs, 1).await.unwrap().pop().unwrap();
