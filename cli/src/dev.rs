@@ -4,6 +4,7 @@
 
 mod build;
 mod child;
+mod faults;
 mod gate;
 mod ignored;
 mod lock;
@@ -17,7 +18,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use isobar::driver::Limits;
 use isobar::local::Token;
+use isobar::local::profile::PROFILE;
 use isobar_serve::{Options, listen_after, serve};
 use tokio::net::TcpListener;
 
@@ -26,6 +29,7 @@ use crate::output::Output;
 use crate::place::Place;
 use crate::project::{PackageArgs, Project};
 use child::Front;
+use faults::FaultArgs;
 use gate::Gate;
 use lock::Lock;
 use proxy::Port;
@@ -39,22 +43,28 @@ pub(crate) struct DevArgs {
     /// The port of the app; 0 for any free one [default: PORT, also of `.env`, or 3000]
     #[arg(long)]
     port: Option<u16>,
+    #[command(flatten)]
+    faults: FaultArgs,
 }
 
 pub(crate) async fn run(args: &DevArgs, output: &Output) -> Result<ExitCode, Failure> {
     let project = Project::find(&args.package)?;
     let mut lock = Lock::take(&project)?;
     // The child reads the same.
-    let config = Place::enter(&project.folder)?.config;
+    let mut config = Place::enter(&project.folder)?.config;
+    args.faults.apply(&mut config);
     let (app, app_address) = known(ports::listen(args.port.unwrap_or(config.port)).await?)?;
     let (inspector, address) = known(listen_after(app_address.port()).await.map_err(|error| no_port(&error))?)?;
-    let front = Front { url: format!("http://{app_address}"), token: Token::random()? };
+    let settings = faults::settings(&config)?;
+    let front = Front { url: format!("http://{app_address}"), token: Token::random()?, settings };
     lock.describe(&front.url);
     let gate = Arc::new(Gate::new());
     let ports = [(app, Port::App), (inspector, Port::Inspector)];
+    let limits = config.imitates.map_or(PROFILE.limits, |target| target.limits);
     for (listener, port) in ports {
-        tokio::spawn(forward(listener, port, Arc::clone(&gate)));
+        tokio::spawn(forward(listener, port, Arc::clone(&gate), limits));
     }
+    faults::print(&config, output);
     let settings = vec![project.folder.join(".env"), project.folder.join(&config.secrets)];
     let mut session = Session {
         args: &args.package,
@@ -78,9 +88,9 @@ pub(crate) async fn run(args: &DevArgs, output: &Output) -> Result<ExitCode, Fai
     }
 }
 
-async fn forward(listener: TcpListener, port: Port, gate: Arc<Gate>) {
+async fn forward(listener: TcpListener, port: Port, gate: Arc<Gate>, limits: Limits) {
     let answer = move |request| proxy::answer(Arc::clone(&gate), port, request);
-    serve(listener, answer, Options::new(&isobar::local::profile::PROFILE.limits), std::future::pending()).await;
+    serve(listener, answer, Options::new(&limits), std::future::pending()).await;
 }
 
 fn known(listener: TcpListener) -> Result<(TcpListener, SocketAddr), Failure> {

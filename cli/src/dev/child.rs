@@ -36,6 +36,8 @@ pub(super) struct Front {
     /// The URL of the app, without a path.
     pub(super) url: String,
     pub(super) token: Token,
+    /// Further variables.
+    pub(super) settings: Vec<(&'static str, String)>,
 }
 
 /// Where a child serves.
@@ -102,6 +104,7 @@ fn command(program: &Program, folder: &Path, front: &Front) -> Command {
     let mut command = Command::new(&program.0);
     command.args(["--port", "0"]).current_dir(folder);
     command.env(ISOBAR_PROVIDER, "local").env(ISOBAR_FRONT, &front.url).env(ISOBAR_INSPECT_TOKEN, front.token.secret());
+    command.envs(front.settings.iter().map(|(name, value)| (name, value)));
     if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         command.env(CLICOLOR_FORCE, "1");
     }
