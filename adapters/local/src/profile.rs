@@ -30,11 +30,11 @@ pub(crate) fn imitating(target: &Profile) -> Profile {
 pub fn describe(target: &Profile) -> String {
     let Limits { http_timeout, event_timeout, ordered_retry_after, .. } = target.limits;
     let mut parts = vec![
-        format!("HTTP handlers run up to {}, others {}", duration(http_timeout), duration(event_timeout)),
+        format!("handlers run up to {} (HTTP) or {}", duration(http_timeout), duration(event_timeout)),
         format!("a retry with an ordering key waits up to {}", duration(ordered_retry_after)),
     ];
     if target.loose_delivery {
-        parts.insert(0, "messages without an ordering key in no order, and some of them twice".to_owned());
+        parts.insert(0, "messages without an ordering key in no order, some twice".to_owned());
     }
     if !target.conditional_multipart {
         parts.push("no condition on a large upload".to_owned());

@@ -146,6 +146,9 @@ async fn an_expired_item_is_absent_immediately_and_deleted_later() {
     let refused = table.delete(&"short".into(), Some(&prolonged)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
     assert_eq!(tables(&place.store).unwrap(), [("notes".to_owned(), 2)]);
+    for lag in [Duration::from_millis(1), Duration::MAX] {
+        assert_eq!(sweep(&place.store, &place.clock(), 10, lag).await.unwrap(), 0);
+    }
     assert_eq!(sweep(&place.store, &place.clock(), 10, Duration::ZERO).await.unwrap(), 1);
     assert_eq!(tables(&place.store).unwrap(), [("notes".to_owned(), 1)]);
     assert_eq!(table.get(&"prolonged".into()).await.unwrap().unwrap().value, "2");

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::super::Entrance;
 use super::*;
+use crate::pub_sub::Row;
 
 const LOOSE: u32 = 40;
 const KEYED: u32 = 10;
@@ -65,13 +66,15 @@ async fn start(config: &LocalConfig, clock: &ManualClock, seen: &Arc<Mutex<Seen>
     Process { provider, serving }
 }
 
-/// Moves the clock until this is true.
-async fn until(clock: &ManualClock, is_true: impl Fn() -> bool) {
+/// Moves the clock until this is true: little while a handler runs, which has a deadline.
+async fn until(clock: &ManualClock, process: &Process, is_true: impl Fn(Row) -> bool) {
+    let queue = EventQueue::topic("jobs").named("all");
     for _ in 0..30_000 {
-        if is_true() {
+        let row = process.provider.0.queue.counts(&queue).unwrap();
+        if is_true(row) {
             return;
         }
-        clock.advance(Duration::from_secs(1));
+        clock.advance(Duration::from_millis(if row.leased > 0 { 20 } else { 1_000 }));
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     panic!("it did not happen");
@@ -94,9 +97,8 @@ fn is_sorted_by_key(delivered: &[String], key: &str) -> bool {
 async fn handles_everything(config: LocalConfig, kill: bool) -> (Seen, Option<String>) {
     let (clock, seen) = (ManualClock::default(), Arc::new(Mutex::new(Seen::default())));
     let mut process = start(&config, &clock, &seen).await;
-    let queue = EventQueue::topic("jobs").named("all");
     // Without a subscription a message is dropped.
-    until(&clock, || process.provider.0.queue.states().is_ok_and(|states| !states.is_empty())).await;
+    until(&clock, &process, |_| process.provider.0.queue.states().is_ok_and(|states| !states.is_empty())).await;
     let topic = Cloud::new(Arc::new(process.provider.clone())).topic::<String>("jobs");
     for number in 0..LOOSE {
         publish(&topic, Outgoing::new(format!("loose {number:03}"))).await;
@@ -106,21 +108,19 @@ async fn handles_everything(config: LocalConfig, kill: bool) -> (Seen, Option<St
     }
     drop(topic);
     if kill {
-        until(&clock, || seen.lock().handled.len() > 20).await;
+        until(&clock, &process, |_| seen.lock().handled.len() > 20).await;
         process.serving.abort();
         let _ = process.serving.await;
         drop(process.provider);
         process = start(&config, &clock, &seen).await;
     }
-    let state = Arc::clone(&process.provider.0);
-    until(&clock, || {
-        let counts = state.queue.counts(&queue).unwrap();
-        assert_eq!(counts.dead, 0, "{:?}", state.queue.dead_letters(&queue, 10));
-        counts.waiting + counts.leased == 0
+    until(&clock, &process, |row| {
+        assert_eq!(row.dead, 0);
+        row.waiting + row.leased == 0
     })
     .await;
     process.serving.abort();
-    let totals = state.chaos.as_ref().and_then(|chaos| chaos.totals());
+    let totals = process.provider.0.chaos.as_ref().and_then(|chaos| chaos.totals());
     (std::mem::take(&mut *seen.lock()), totals)
 }
 
