@@ -52,11 +52,10 @@ pub(crate) async fn run(args: &DevArgs, output: &Output) -> Result<ExitCode, Fai
     let mut lock = Lock::take(&project)?;
     // The child reads the same.
     let mut config = Place::enter(&project.folder)?.config;
-    args.faults.apply(&mut config);
+    let variables = args.faults.apply(&mut config)?;
     let (app, app_address) = known(ports::listen(args.port.unwrap_or(config.port)).await?)?;
     let (inspector, address) = known(listen_after(app_address.port()).await.map_err(|error| no_port(&error))?)?;
-    let settings = faults::settings(&config)?;
-    let front = Front { url: format!("http://{app_address}"), token: Token::random()?, settings };
+    let front = Front { url: format!("http://{app_address}"), token: Token::random()?, variables };
     lock.describe(&front.url);
     let gate = Arc::new(Gate::new());
     let ports = [(app, Port::App), (inspector, Port::Inspector)];

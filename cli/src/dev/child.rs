@@ -37,7 +37,7 @@ pub(super) struct Front {
     pub(super) url: String,
     pub(super) token: Token,
     /// Further variables.
-    pub(super) settings: Vec<(&'static str, String)>,
+    pub(super) variables: Vec<(&'static str, String)>,
 }
 
 /// Where a child serves.
@@ -104,7 +104,7 @@ fn command(program: &Program, folder: &Path, front: &Front) -> Command {
     let mut command = Command::new(&program.0);
     command.args(["--port", "0"]).current_dir(folder);
     command.env(ISOBAR_PROVIDER, "local").env(ISOBAR_FRONT, &front.url).env(ISOBAR_INSPECT_TOKEN, front.token.secret());
-    command.envs(front.settings.iter().map(|(name, value)| (name, value)));
+    command.envs(front.variables.iter().map(|(name, value)| (name, value)));
     if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         command.env(CLICOLOR_FORCE, "1");
     }

@@ -43,20 +43,21 @@ impl Cloud {
 }
 
 impl FaultArgs {
-    /// Replaces what the variables say.
-    pub(super) fn apply(&self, config: &mut LocalConfig) {
-        config.imitates = self.target.map(Cloud::profile).or(config.imitates);
-        let random = || RandomState::new().hash_one(()) % SEEDS;
-        config.chaos = self.chaos.map(|seed| seed.unwrap_or_else(random)).or(config.chaos);
+    /// Replaces what the variables contain, and returns the variables of the child for it.
+    pub(super) fn apply(&self, config: &mut LocalConfig) -> Result<Vec<(&'static str, String)>, Failure> {
+        let mut settings = Vec::new();
+        if let Some(target) = self.target {
+            let bug = |error| Failure::new("bug in isobar: a profile is no JSON; please report it").because(&error);
+            settings.push((ISOBAR_AS, serde_json::to_string(&target.profile()).map_err(bug)?));
+            config.imitates = Some(target.profile());
+        }
+        if let Some(seed) = self.chaos {
+            let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(()) % SEEDS);
+            settings.push((ISOBAR_CHAOS, seed.to_string()));
+            config.chaos = Some(seed);
+        }
+        Ok(settings)
     }
-}
-
-/// The variables of the child.
-pub(super) fn settings(config: &LocalConfig) -> Result<Vec<(&'static str, String)>, Failure> {
-    let bug = |error| Failure::new("bug in isobar: a profile is no JSON; please report it").because(&error);
-    let json = config.imitates.as_ref().map(serde_json::to_string).transpose().map_err(bug)?;
-    let seed = config.chaos.map(|seed| seed.to_string());
-    Ok(json.map(|json| (ISOBAR_AS, json)).into_iter().chain(seed.map(|seed| (ISOBAR_CHAOS, seed))).collect())
 }
 
 pub(super) fn print(config: &LocalConfig, output: &Output) {
@@ -68,5 +69,35 @@ pub(super) fn print(config: &LocalConfig, output: &Output) {
             "Chaos",
             &format!("seed {seed}, from its beginning at each reload; to repeat it: isobar dev --chaos {seed}"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use isobar::driver::Environment;
+
+    use super::*;
+
+    #[test]
+    fn the_child_reads_the_profile_and_the_seed_of_the_options() {
+        for target in Cloud::value_variants() {
+            let mut config = LocalConfig::new("unused");
+            let args = FaultArgs { target: Some(*target), chaos: Some(None) };
+            let settings = args.apply(&mut config).unwrap();
+            let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value));
+            let read = LocalConfig::from_environment(&Environment::new(settings, [])).unwrap();
+            let mut expected = target.profile();
+            expected.notes = &[];
+            assert_eq!((read.imitates, read.chaos), (Some(expected), config.chaos));
+            assert!(describe(&expected).contains("in no order"), "{}", describe(&expected));
+        }
+    }
+
+    #[test]
+    fn without_options_the_child_reads_its_own_variables() {
+        let mut config = LocalConfig::new("unused");
+        config.chaos = Some(7);
+        let settings = FaultArgs { target: None, chaos: None }.apply(&mut config).unwrap();
+        assert_eq!((settings, config.chaos, config.imitates), (Vec::new(), Some(7), None));
     }
 }
