@@ -4,48 +4,15 @@
 
 mod support;
 
-use std::ffi::OsStr;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::Transcript;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn isobar(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_isobar")).args(args).current_dir(folder).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A project, with the dependency versions of this repository, which are there without a network.
-fn project(folder: &Path, name: &str, args: &[&str]) -> PathBuf {
-    let made = isobar(folder, &[&["new", name, "--no-git"], args].concat());
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    fs::copy(root().join("Cargo.lock"), folder.join(name).join("Cargo.lock")).unwrap();
-    folder.join(name)
-}
-
-/// All templates have one folder of cargo's output, so that isobar is built once.
-fn target() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("../templates")
-}
-
-fn cargo<T: AsRef<OsStr>>(project: &Path, args: &[T]) -> Vec<u8> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(args).current_dir(project).env("CARGO_TARGET_DIR", target()).env("CARGO_INCREMENTAL", "0");
-    let output = cargo.output().unwrap();
-    assert!(output.status.success(), "{cargo:?}\n{}{}", text(&output.stdout), text(&output.stderr));
-    output.stdout
-}
+use support::project::{cargo, isobar, project, root, target, text};
 
 struct Running(Child);
 

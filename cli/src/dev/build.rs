@@ -14,6 +14,18 @@ use crate::project::{Program, Project};
 /// What cargo prints of each crate; of a rebuild it is no news.
 const PROGRESS: [&str; 2] = ["Compiling", "Finished"];
 
+/// Runs a command, and kills its process group when stdin ends: a killed cargo leaves its compilers, and a killed `isobar dev`
+/// cannot kill anything.
+#[cfg(unix)]
+const GROUP: &str = r#"
+exec 3<&0 </dev/null
+{ read -r _; kill -KILL 0; } <&3 &
+"$@" 3<&-
+code=$?
+kill $!
+exit $code
+"#;
+
 pub(super) struct Built {
     pub(super) program: Program,
     /// Whether the program is the one of the build before.
@@ -37,9 +49,16 @@ struct Diagnostic {
 
 /// Builds the app. Errors: those of the compiler or of cargo, as plain text.
 pub(super) async fn build(project: &Project, shows_progress: bool) -> Result<Built, String> {
-    let mut command = Command::from(project.cargo_build("json-diagnostic-rendered-ansi"));
-    command.args(["--color", "always"]).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut cargo = project.cargo_build("json-diagnostic-rendered-ansi");
+    cargo.args(["--color", "always"]);
+    #[cfg(unix)]
+    let mut command = in_group(&cargo);
+    #[cfg(not(unix))]
+    let mut command = Command::from(cargo);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut cargo = command.spawn().map_err(|error| format!("cargo cannot be started: {error}"))?;
+    // Its end is that of the build.
+    let _running = cargo.stdin.take();
     let (Some(stdout), Some(stderr)) = (cargo.stdout.take(), cargo.stderr.take()) else {
         return Err("bug in isobar: cargo has no output; please report it".to_owned());
     };
@@ -69,6 +88,17 @@ pub(super) async fn build(project: &Project, shows_progress: bool) -> Result<Bui
         _ if errors.is_empty() => Err(of_cargo),
         _ => Err(errors),
     }
+}
+
+#[cfg(unix)]
+fn in_group(cargo: &std::process::Command) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", GROUP, "sh"]).arg(cargo.get_program()).args(cargo.get_args());
+    if let Some(folder) = cargo.get_current_dir() {
+        command.current_dir(folder);
+    }
+    command.stdin(Stdio::piped()).process_group(0);
+    command
 }
 
 impl Diagnostic {

@@ -27,8 +27,8 @@ const START: Duration = Duration::from_secs(60);
 /// How long the last output of a process that has ended may take.
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
 
-/// How many of the last lines on stderr explain the end of a process.
-const LAST_LINES: usize = 20;
+/// How many of the last lines on stderr explain the end of a process; a panic is followed by its backtrace.
+const LAST_LINES: usize = 100;
 
 /// What a child must know of this process.
 #[derive(Debug)]

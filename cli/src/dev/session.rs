@@ -77,11 +77,14 @@ impl Session<'_> {
     async fn reload(&mut self, causes: &BTreeSet<PathBuf>, since: Instant) -> Result<(), Failure> {
         let is_first = causes.is_empty();
         self.output.step("Building", &self.project.package);
-        let built = build(&self.project, is_first).await;
-        if causes.iter().any(|path| path.ends_with("Cargo.toml")) && built.is_ok() {
-            self.project = Project::find(self.args)?;
-            self.watch.follow(&self.project)?;
+        if causes.iter().any(|path| path.ends_with("Cargo.toml"))
+            && let Ok(project) = Project::find(self.args)
+        {
+            // A new dependency is watched before it builds.
+            self.watch.follow(&project)?;
+            self.project = project;
         }
+        let built = build(&self.project, is_first).await;
         self.watch.settle();
         match built {
             Err(_) if self.child.is_some() => {

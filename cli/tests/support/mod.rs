@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, dead_code)] // a test fails by panicking, and each target uses a part
 
+pub(crate) mod project;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
