@@ -25,6 +25,7 @@ use crate::pub_sub::Queue;
 use crate::store::Store;
 use objects::LocalObjects;
 pub(crate) use objects::collect_orphans;
+pub(crate) use records::each_record;
 pub(crate) use sign::{Signer, access_name};
 
 /// A bucket in the local store.

@@ -1,11 +1,15 @@
 //! What the resources and triggers of an app are in the data folder, for tools.
 
+mod excess;
+
 use isobar_abstraction::Result;
 use isobar_abstraction::driver::{Location, Place, ResourceKind};
 use isobar_abstraction::manifest::Manifest;
 
 use crate::LocalConfig;
 use crate::config::physical_name;
+pub use excess::Excess;
+pub(crate) use excess::beyond;
 
 /// The resources of the app, without secrets: tables, buckets and topics, then those of triggers, each in the order of the
 /// manifest. It opens nothing. Errors: `Config`.

@@ -50,6 +50,24 @@ pub(crate) fn tables(store: &Store) -> Result<Vec<(String, u64)>> {
     ITEMS.counts(store)
 }
 
+/// Calls `visit` with the table, the key and the value of each item that is not expired.
+pub(crate) fn each_item(
+    transaction: &ReadTransaction,
+    now_ms: u64,
+    mut visit: impl FnMut(&str, (&str, &str), &[u8]),
+) -> Result<()> {
+    for table in ITEMS.names(transaction)? {
+        let Some(rows) = ITEMS.open(transaction, &ITEMS.member(&table))? else { continue };
+        for row in rows.iter().map_err(failed)? {
+            let (key, row) = row.map_err(failed)?;
+            if is_live(row.value(), now_ms) {
+                visit(&table, key.value(), row.value().2);
+            }
+        }
+    }
+    Ok(())
+}
+
 impl LocalKeyValue {
     /// The table with this name. Opens nothing.
     pub(crate) fn new(name: &str, store: Store, clock: Arc<dyn Clock>, enqueuer: Enqueuer) -> Self {

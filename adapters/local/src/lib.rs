@@ -29,6 +29,7 @@ mod state;
 mod store;
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -37,11 +38,11 @@ use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
 use isobar_abstraction::driver::secret::SecretStore;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Limits, Location, Prefix, Profile, Provider, ResourceUrl};
 use isobar_abstraction::{Error, Result};
 
 pub use config::{LocalConfig, Token};
-pub use deployment::places;
+pub use deployment::{Excess, places};
 pub use host::{EntryFile, Server};
 pub use isobar_serve::SystemClock;
 pub use secret::set_secret;
@@ -90,6 +91,19 @@ impl LocalProvider {
     /// Errors: `Config` where another process uses the folder, `Internal` where the file is damaged.
     pub fn check_data(&self) -> Result<&'static str> {
         self.0.store.check()
+    }
+
+    /// Has another process the data folder open?
+    pub fn is_in_use(&self) -> bool {
+        self.0.store.is_in_use()
+    }
+
+    /// Reads all data of the folder, and calls `found` with each stored value beyond one of these limits. It changes nothing.
+    ///
+    /// Errors: `Config` where another process uses the folder or it cannot be read, `Internal` where the file is damaged or
+    /// was not closed.
+    pub fn beyond(&self, limits: &Limits, found: &mut dyn FnMut(Excess)) -> Result<()> {
+        deployment::beyond(&self.0, limits, found)
     }
 
     /// The calls of a resource, where some of them fail.
@@ -147,11 +161,12 @@ impl Provider for LocalProvider {
     }
 
     fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {
-        let Some(url) = url else { return Ok(Arc::new(SecretFile::new(&self.0.config.secrets))) };
+        let file = |path: &Path| Arc::new(SecretFile::new(path, self.prefix()));
+        let Some(url) = url else { return Ok(file(&self.0.config.secrets)) };
         url.check_store(&["file"], &[])?;
         match url.name() {
             "" => Err(Error::config("`file://` names no file: use file://PATH, the path of a JSON file")),
-            path => Ok(Arc::new(SecretFile::new(path))),
+            path => Ok(file(Path::new(path))),
         }
     }
 

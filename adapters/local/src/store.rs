@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 use isobar_abstraction::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
-use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 use tokio::sync::oneshot;
 
 use file::DataFile;
@@ -41,6 +41,13 @@ struct Opened {
     place: Arc<Place>,
     database: Arc<Database>,
     _folder: FolderLock,
+}
+
+/// A snapshot of the file of a folder that no process uses. Its fields are dropped in order.
+pub(crate) struct Look {
+    pub(crate) read: ReadTransaction,
+    _database: ReadOnlyDatabase,
+    _lock: Option<FolderLock>,
 }
 
 impl Store {
@@ -68,6 +75,22 @@ impl Store {
     pub(crate) fn check(&self) -> Result<&'static str> {
         let _lock = folder::take_as_it_is(&self.0.folder)?;
         DataFile::of(&self.0.folder).check()
+    }
+
+    /// A snapshot for a tool, which changes nothing; `None` where there is no file yet. No other process can use the folder while
+    /// it exists.
+    ///
+    /// Errors: `Config` where another process uses the folder, `Internal` where the file is damaged or was not closed.
+    pub(crate) fn look(&self) -> Result<Option<Look>> {
+        let lock = folder::take_as_it_is(&self.0.folder)?;
+        let Some(database) = DataFile::of(&self.0.folder).look()? else { return Ok(None) };
+        let read = database.begin_read().map_err(failed)?;
+        Ok(Some(Look { read, _database: database, _lock: lock }))
+    }
+
+    /// Has another process the folder?
+    pub(crate) fn is_in_use(&self) -> bool {
+        folder::take_as_it_is(&self.0.folder).is_err_and(|error| error.message() == folder::IN_USE)
     }
 
     /// Waits until the store accepts no more writes, and returns the reason: the file failed, was removed, or is

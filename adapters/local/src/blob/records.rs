@@ -81,6 +81,18 @@ pub(super) fn named(rows: &ReadOnlyTable<&'static [u8], Row>, ids: &mut HashSet<
     Ok(())
 }
 
+/// Calls `visit` with the bucket, the stored name and the attributes of each object.
+pub(crate) fn each_record(transaction: &ReadTransaction, mut visit: impl FnMut(&str, &str, &Attributes)) -> Result<()> {
+    for bucket in RECORDS.names(transaction)? {
+        let Some(rows) = RECORDS.open(transaction, &RECORDS.member(&bucket))? else { continue };
+        for row in rows.iter().map_err(failed)? {
+            let (name, row) = row.map_err(failed)?;
+            visit(&bucket, &String::from_utf8_lossy(name.value()), &decode(row.value().3)?);
+        }
+    }
+    Ok(())
+}
+
 /// Encodes attributes for a record. Errors: `Unsupported` for an attribute that a record cannot contain.
 pub(super) fn encode(attributes: &Attributes) -> Result<Vec<u8>> {
     if attributes.is_empty() {

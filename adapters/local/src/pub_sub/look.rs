@@ -4,13 +4,14 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use isobar_abstraction::clock::from_millis;
+use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::{EventQueue, Result};
 use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, Value};
 
-use super::lane::{DUE, MESSAGES, ORDERED, Row, SOURCES};
+use super::lane::{DEAD, DUE, MESSAGES, ORDERED, Row, SOURCES};
 use super::queue::Queue;
-use super::record::{Record, damaged};
+use super::record::{DeadLetterDetails, Record, damaged};
 use super::{from_key, key};
 use crate::family;
 use crate::store::failed;
@@ -67,6 +68,25 @@ impl Queue {
         }
         Ok(peeked)
     }
+}
+
+/// Calls `visit` with the topic and each message of its subscriptions, those that wait and the dead letters.
+pub(crate) fn each_message(read: &ReadTransaction, mut visit: impl FnMut(&str, &Message<Bytes>)) -> Result<()> {
+    let queues = sources_in(read)?.into_iter().filter(|queue| queue.kind() == ResourceKind::Topic);
+    for queue in queues {
+        let Some(row) = row(read, &queue)? else { continue };
+        let all = (row.number, 0)..=(row.number, u64::MAX);
+        for stored in open(read, MESSAGES)?.range(all.clone()).map_err(failed)? {
+            let (place, record) = stored.map_err(failed)?;
+            visit(queue.source(), &Record::decode(record.value())?.into_message(place.value().1, 1));
+        }
+        for stored in open(read, DEAD)?.range(all).map_err(failed)? {
+            let (place, stored) = stored.map_err(failed)?;
+            let (_, record) = DeadLetterDetails::decode(stored.value())?;
+            visit(queue.source(), &record.into_message(place.value().1, 1));
+        }
+    }
+    Ok(())
 }
 
 /// Sequences and deliveries so far, of what is due next.

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use isobar_abstraction::{Error, Result};
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, StorageError};
+use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, StorageError};
 
 use super::folder;
 
@@ -147,6 +147,19 @@ impl DataFile {
         copy(&self.0, to).map_err(|error| Error::config(failed).with_source(error))
     }
 
+    /// Opens the file without a change; `None` where there is none.
+    ///
+    /// Errors: `Internal` where it is damaged, or was not closed.
+    pub(super) fn look(&self) -> Result<Option<ReadOnlyDatabase>> {
+        if !self.0.try_exists().map_err(unusable)? {
+            return Ok(None);
+        }
+        caught(|| builder().open_read_only(&self.0)).map(Some).map_err(|error| match error {
+            DatabaseError::RepairAborted => Error::internal(NOT_CLOSED),
+            error => open_error(error, UNTOUCHED),
+        })
+    }
+
     /// Looks at every page of a copy, and changes nothing. Returns what it found, as a sentence.
     ///
     /// Errors: `Internal` where the file is damaged.
@@ -220,13 +233,15 @@ fn unusable(error: io::Error) -> Error {
 const NOT_REPAIRED: &str = "the data file was not closed, and there is no copy of it to repair; free as much space on \
                             the disk as the file has";
 
+const NOT_CLOSED: &str = "the data file was not closed; start the app and stop it, which repairs that";
+
 const NOT_CHECKED: &str = "the check reads a copy of the data file, which cannot be made next to it; free as much space \
                            on the disk as the file has, then check again";
 
 const DAMAGED: &str = "the data file is damaged; restore it, or move the whole folder away to begin with an empty one";
 
-const UNTOUCHED: &str = "the data file is damaged or not isobar's, and was left as it is; restore it, or move the \
-                         whole folder away to begin with an empty one";
+const UNTOUCHED: &str = "the data file is damaged, not isobar's or of a newer isobar, and was left as it is; restore it, \
+                         update isobar, or move the whole folder away to begin with an empty one";
 
 fn open_error(error: DatabaseError, damaged: &str) -> Error {
     let described = match &error {

@@ -59,8 +59,11 @@ fn cannot(error: io::Error) -> Error {
     Error::config(message).with_source(error)
 }
 
+pub(super) const IN_USE: &str =
+    "another process has this data folder open; stop it, or set ISOBAR_DATA to another folder";
+
 pub(crate) fn in_use() -> Error {
-    Error::config("another process has this data folder open; stop it, or set ISOBAR_DATA to another folder")
+    Error::config(IN_USE)
 }
 
 /// Makes the folder where it is missing, and hides one that isobar makes from git.
