@@ -5,6 +5,7 @@
 
 mod finding;
 mod note;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -23,7 +24,9 @@ use finding::{Finding, Level};
 #[derive(Debug, Args)]
 #[command(
     after_help = "A URL in ISOBAR_TABLE_NAME, ISOBAR_BUCKET_NAME or ISOBAR_TOPIC_NAME places a resource on the platform \
-                        of its scheme, and ISOBAR_PREFIX is used, as in a deployment. Nothing is called.\n\
+                        of its scheme, and ISOBAR_PREFIX is used, as in a deployment. Nothing is called. The data of this machine \
+                        are compared with the limits of the platforms, and not changed.\n\
+                        KV-18 and similar names are rows of mappings.md: the guarantee, and how each platform keeps it.\n\
                         Exit codes: 0 no errors, 1 errors."
 )]
 pub(crate) struct CheckArgs {
@@ -35,14 +38,15 @@ pub(crate) fn run(args: &CheckArgs, output: &Output) -> Result<ExitCode, Failure
     let manifest = args.targets.manifest(output)?;
     let deployed = args.targets.deployed(&manifest.app)?;
     let findings: Vec<Finding> = deployed.iter().flat_map(|deployed| findings(&manifest, deployed)).collect();
-    let findings = finding::grouped(findings);
+    let stored = stored::findings(&deployed, &args.targets.local()?);
+    let findings = finding::grouped(findings.into_iter().chain(stored));
     let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
     let targets: Vec<_> = deployed.iter().map(|deployed| deployed.target.name()).collect();
     if output.json {
         let stage = &args.targets.stage;
         output.document(&json!({"app": manifest.app, "stage": stage, "targets": targets, "findings": findings}))?;
     } else {
-        findings.iter().for_each(|finding| finding.print(output));
+        finding::print(&findings, output);
         let (app, targets, notes) = (&manifest.app, targets.join(", "), findings.len() - errors);
         let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         output.step("Checked", &format!("{app} for {targets}: {}, {}", count(errors, "error"), count(notes, "note")));
@@ -75,6 +79,7 @@ fn findings(manifest: &Manifest, deployed: &Deployed) -> Vec<Finding> {
     found.extend(shared_names(deployed, &good));
     found.extend(parts.iter().filter(|part| !part.is_known()).map(|part| note::unknown(deployed, part)));
     found.extend(note::all(manifest, deployed, &good));
+    found.extend(note::of_name(manifest, deployed));
     found
 }
 

@@ -66,3 +66,12 @@ impl From<isobar::Error> for Failure {
         }
     }
 }
+
+/// Reads a data file. redb can panic at a damaged one; the provider returns that as an error, which is all that is printed.
+pub(crate) fn quietly<T>(read: impl FnOnce() -> T) -> T {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = read();
+    std::panic::set_hook(hook);
+    result
+}

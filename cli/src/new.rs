@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::target::stage_limit;
 use folder::Draft;
 use template::Template;
 
@@ -71,6 +72,9 @@ pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<ExitCode, Failure> 
     let git = !args.no_git && !folder::is_in_repository(&place) && draft.init_git();
     draft.finish(&place).map_err(failed)?;
 
+    if let Some(limit) = stage_limit(&name) {
+        output.warning(&limit);
+    }
     let files = files.iter().map(|(path, _)| *path).collect();
     report(&Made { name: &name, folder: &place, files, git, isobar }, &args.folder, output)?;
     Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use isobar::aws::AwsConfig;
 use isobar::azure::AzureConfig;
-use isobar::driver::{Adapter, Environment, ISOBAR_PREFIX, ISOBAR_STAGE, Place, Provider, ResourceKind};
+use isobar::driver::{Adapter, Environment, ISOBAR_PREFIX, ISOBAR_STAGE, Place, Provider, ResourceKind, check_prefix};
 use isobar::gcp::GcpConfig;
 use isobar::local::LocalConfig;
 use isobar::manifest::Manifest;
@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::place::Place as Folder;
 use crate::project::{PackageArgs, Project};
 
 /// A platform.
@@ -52,6 +53,22 @@ const SECRETS: &str = "ISOBAR_SECRETS";
 /// In place of the vault, which Azure has no default of.
 const NO_VAULT: &str = "keyvault://vault";
 
+/// What the name of an app means for its stages, if it leaves no room for one as long as `prod`.
+pub(crate) fn stage_limit(app: &str) -> Option<String> {
+    let fits = |length: &usize| check_prefix(ISOBAR_STAGE, &format!("{app}-{}-", "a".repeat(*length))).is_ok();
+    let most = match (1..="prod".len()).take_while(fits).last() {
+        Some(4) => return None,
+        Some(1) => "a stage of one character".to_owned(),
+        Some(length) => format!("a stage of at most {length} characters"),
+        None => "no stage".to_owned(),
+    };
+    Some(format!(
+        "a name of {} characters leaves room for {most}, because `<app>-<stage>-` begins the names of its resources: use a \
+         shorter name, or set {ISOBAR_PREFIX} in each deployment",
+        app.len()
+    ))
+}
+
 impl TargetArgs {
     /// The platforms, each once; all of them by default.
     pub(crate) fn targets(&self) -> Vec<Target> {
@@ -64,16 +81,26 @@ impl TargetArgs {
         self.manifest.is_some() || self.package.package.is_some()
     }
 
-    /// What the app declares: from the file, or from the program that this builds.
+    /// What the app declares: from the file, or from the program that this builds, whose folder is the working folder then.
     pub(crate) fn manifest(&self, output: &Output) -> Result<Manifest, Failure> {
-        let Some(path) = &self.manifest else { return Project::find(&self.package)?.build(output)?.manifest() };
-        let name = path.display();
+        let Some(path) = &self.manifest else {
+            let project = Project::find(&self.package)?;
+            let manifest = project.build(output)?.manifest()?;
+            Folder::enter(&project.folder)?;
+            return Ok(manifest);
+        };
+        let (name, again) = (path.display(), format!("write it again: isobar manifest > {}", path.display()));
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::new(format!("{name} cannot be read")).because(&error))?;
-        serde_json::from_str(&text).map_err(|error| {
-            let wrong = Failure::new(format!("{name} is not a manifest of isobar")).because(&error);
-            wrong.hint(format!("write it again: isobar manifest > {name}"))
-        })
+            .map_err(|error| Failure::new(format!("{name} cannot be read")).because(&error).hint(&again))?;
+        serde_json::from_str(&text)
+            .map_err(|error| Failure::new(format!("{name} is not a manifest of isobar")).because(&error).hint(again))
+    }
+
+    /// The configuration of the laptop. Failures: a wrong stage or variable.
+    pub(crate) fn local(&self) -> Result<LocalConfig, Failure> {
+        let environment = Target::Local.environment(&isobar::config::environment(), self.stage.as_deref());
+        let complete = isobar::local::ADAPTER.complete.unwrap_or(Ok);
+        Ok(LocalConfig::from_environment(&complete(environment)?)?)
     }
 
     /// The app on each platform, for the names of the stage. Failures: those of [`Deployed::open`].
@@ -159,6 +186,10 @@ impl Deployed {
         };
         environment.set_app(app);
         Ok(Self { target, provider: (adapter.open)(&environment)?, environment })
+    }
+
+    pub(crate) fn has_stage(&self) -> bool {
+        [ISOBAR_STAGE, ISOBAR_PREFIX].iter().any(|name| self.environment.var(name).is_some())
     }
 
     /// The resources that a deployment of this manifest needs. Errors: `Config`.

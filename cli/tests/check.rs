@@ -3,17 +3,23 @@
 
 mod support;
 
-use isobar::driver::{Access, ResourceKind, RetryPolicy};
+use std::fs;
+use std::path::Path;
+
+use isobar::driver::key_value::Put;
+use isobar::driver::{Access, Location, Provider, ResourceKind, RetryPolicy};
+use isobar::local::{LocalConfig, LocalProvider};
 use isobar::manifest::{
     DeclaredResource, Manifest, MessageTrigger, ObjectTrigger, ScheduleTrigger, Trigger, WriteTrigger,
 };
 use isobar::{Cloud, IntoApp};
+use serde_json::Value;
 use support::Transcript;
 
 /// The commands in an empty folder with the manifest `app.json`.
 fn with(manifest: &Manifest) -> (tempfile::TempDir, Transcript) {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("app.json"), manifest.to_json().unwrap()).unwrap();
+    fs::write(folder.path().join("app.json"), manifest.to_json().unwrap()).unwrap();
     let transcript = Transcript::of(folder.path());
     (folder, transcript)
 }
@@ -99,9 +105,10 @@ fn each_wrong_declaration_is_found_on_each_platform_with_its_row() {
     ] {
         let text = transcript.text();
         let json = text.split_once('\n').unwrap().1.split("\nexit code").next().unwrap();
-        let document: serde_json::Value = serde_json::from_str(json).unwrap();
+        let document: Value =
+            serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {}", transcript.text()));
         let found = document["findings"].as_array().unwrap();
-        let is_it = |it: &&serde_json::Value| it["target"] == target && it["row"] == row && it["level"] == level;
+        let is_it = |it: &&Value| it["target"] == target && it["row"] == row && it["level"] == level;
         assert!(found.iter().any(|it| is_it(&it)), "{target} {row} {level}: {text}");
     }
 }
@@ -128,21 +135,100 @@ fn the_services_are_a_table_without_a_project() {
 
 #[cfg(unix)]
 #[test]
-fn secrets_that_others_can_read_and_a_damaged_file_are_found() {
+fn secrets_that_others_can_read_and_an_old_entry_of_the_inspector_are_found() {
     use std::os::unix::fs::PermissionsExt;
 
     let (folder, mut transcript) = with(&Manifest::new("shop"));
     let data = folder.path().join(".isobar");
-    std::fs::create_dir(&data).unwrap();
-    std::fs::write(data.join("inspector.json"), r#"{"port": 1, "token": "hunter2"}"#).unwrap();
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("inspector.json"), r#"{"port": 1, "token": "hunter2"}"#).unwrap();
     let secrets = data.join("secrets.json");
-    std::fs::write(&secrets, r#"{"token": "hunter2"}"#).unwrap();
-    std::fs::set_permissions(&secrets, std::fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&secrets, r#"{"token": "hunter2"}"#).unwrap();
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(transcript.run(&["doctor", "--json"]), 1);
     for found in ["chmod 600 .isobar/secrets.json", "rm .isobar/inspector.json"] {
         assert!(transcript.text().contains(found), "{}", transcript.text());
     }
     assert!(!transcript.text().contains("hunter2"));
-    std::fs::set_permissions(&secrets, std::fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(transcript.run(&["doctor"]), 0);
+}
+
+/// Writes items of the table `big`, by partition and length of the value, as an app could that allows more than the portable
+/// limits. The provider has the folder until it is dropped.
+fn write(data: &Path, items: &[(&str, usize)]) -> LocalProvider {
+    let provider = LocalProvider::new(LocalConfig::new(data));
+    let table = provider.key_value(&Location::new(ResourceKind::Table, "big")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for (partition, length) in items {
+        runtime.block_on(table.put(Put::new(*partition, "1".repeat(*length)))).unwrap();
+    }
+    provider
+}
+
+/// The exit code of `isobar doctor`, and what it prints about the data file.
+fn doctor(folder: &Path) -> (i32, String) {
+    let mut transcript = Transcript::of(folder);
+    let code = transcript.run(&["doctor", "--json"]);
+    let json = transcript.text().split_once('\n').unwrap().1.split("\nexit code").next().unwrap();
+    let document: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {}", transcript.text()));
+    let is_file =
+        |part: &&Value| part["purpose"] == "local data" && part["name"].as_str().unwrap().starts_with(".isobar");
+    let part = document["parts"].as_array().unwrap().iter().find(is_file).unwrap().clone();
+    let text = |name: &str| part[name].as_str().unwrap_or("-").to_owned();
+    (code, format!("{}: {}; {}", text("state"), text("found"), text("action")))
+}
+
+#[test]
+fn a_data_file_that_is_not_whole_is_named_with_the_next_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join(".isobar");
+    let file = data.join("isobar.redb");
+    let open = write(&data, &[("a", 100_000), ("b", 100_000), ("c", 100_000)]);
+    let in_use = doctor(folder.path());
+    assert_eq!(in_use, (0, "good: not checked: an app has it open; stop the app, then isobar doctor".to_owned()));
+    drop(open);
+    assert_eq!(doctor(folder.path()), (0, "good: the data file is whole; -".to_owned()));
+
+    let whole = fs::read(&file).unwrap();
+    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut content = whole.clone();
+        change(&mut content);
+        content
+    };
+    let damaged = changed(&|content| (1..40).for_each(|page| content[page * 4_096 + 100] ^= 0xA5));
+    let cut = changed(&|content| content.truncate(whole.len() / 2));
+    // The versions of both headers of redb's format.
+    let newer = changed(&|content| [64, 192].iter().for_each(|at| content[*at] = 9));
+    for (content, why) in [(damaged, ""), (cut, ""), (newer, "format version"), (b"hello".to_vec(), "")] {
+        fs::write(&file, &content).unwrap();
+        let (code, text) = doctor(folder.path());
+        assert_eq!(code, 1, "{text}");
+        assert!(text.starts_with("wrong: the data file is damaged, not isobar's or of a newer isobar"), "{text}");
+        assert!(text.contains(why) && text.contains("; restore it, update isobar, or move the whole folder"), "{text}");
+        assert!(fs::read(&file).unwrap() == content, "it changed the file");
+    }
+    // A file that cannot be opened.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let (code, text) = doctor(folder.path());
+    assert!(code == 1 && text.contains("check its permissions"), "{text}");
+}
+
+#[test]
+fn stored_data_beyond_the_limits_of_a_platform_are_named() {
+    let (folder, mut transcript) = with(&Manifest::new("shop"));
+    let data = folder.path().join(".isobar");
+    let keys: Vec<String> = (1..=7).map(|number| format!("item-{number}")).collect();
+    let long = "k".repeat(500);
+    let items: Vec<_> = keys.iter().map(|key| (key.as_str(), 410_000)).chain([(long.as_str(), 1)]).collect();
+    let open = write(&data, &items);
+    transcript.set("COLUMNS", "100");
+    assert_eq!(transcript.run(&["check", "--manifest", "app.json"]), 0);
+    drop(open);
+    assert_eq!(transcript.run(&["check", "--manifest", "app.json"]), 0);
+    assert_eq!(transcript.run(&["check", "--manifest", "app.json", "--target", "local"]), 0);
+    fs::write(data.join("isobar.redb"), "no data").unwrap();
+    assert_eq!(transcript.run(&["check", "--manifest", "app.json"]), 0);
+    transcript.compare("check_stored");
 }

@@ -8,12 +8,19 @@ use isobar::manifest::{Manifest, Trigger};
 use super::finding::Finding;
 use super::{Deployed, Target};
 use crate::part::Part;
+use crate::target::stage_limit;
 
 /// A part of a kind that another version of isobar, or another crate, knows.
 pub(super) fn unknown(deployed: &Deployed, part: &Part) -> Finding {
     let text =
         "it is of a kind that this command does not know, and is not checked: update the command, or check it by hand";
     Finding::note(deployed, &part.label, part.row, text)
+}
+
+/// A name that leaves no room for usual stages. Where a stage is set, it fits, or is an error.
+pub(super) fn of_name(manifest: &Manifest, deployed: &Deployed) -> Option<Finding> {
+    let text = stage_limit(&manifest.app).filter(|_| !deployed.has_stage())?;
+    Some(Finding::note(deployed, &format!("app `{}`", manifest.app), "FN-7", &text))
 }
 
 /// The notes of these parts, which have no error.

@@ -10,7 +10,7 @@ use isobar::local::{LocalConfig, LocalProvider};
 use serde::Deserialize;
 
 use super::{Part, State};
-use crate::failure::Failure;
+use crate::failure::{Failure, quietly};
 
 const PURPOSE: &str = "local data";
 
@@ -41,13 +41,22 @@ pub(super) fn all() -> Result<Vec<Part>, Failure> {
 
 /// Every page of the data file.
 fn file(folder: &Path) -> Part {
-    match LocalProvider::new(LocalConfig::new(folder)).check_data() {
-        Ok(found) => part(folder, State::Good, found),
-        Err(error) if error.kind() == isobar::ErrorKind::Config => {
-            part(folder, State::Good, "not checked: an app has it open")
-        }
-        Err(error) => Part { required: true, ..part(folder, State::Wrong, error.message()) },
+    let provider = LocalProvider::new(LocalConfig::new(folder));
+    if provider.is_in_use() {
+        let action = Some("stop the app, then isobar doctor".to_owned());
+        return Part { action, ..part(folder, State::Good, "not checked: an app has it open") };
     }
+    match quietly(|| provider.check_data()) {
+        Ok(found) => part(folder, State::Good, found),
+        Err(error) => Part { required: true, ..part(folder, State::Wrong, &with_cause(&error)) },
+    }
+}
+
+/// The message of an error, with its source before the next step.
+fn with_cause(error: &isobar::Error) -> String {
+    let Some(source) = std::error::Error::source(error) else { return error.message().to_owned() };
+    let (what, step) = error.message().split_once("; ").unwrap_or((error.message(), ""));
+    format!("{what} ({source}); {step}")
 }
 
 #[derive(Deserialize)]
