@@ -174,12 +174,20 @@ struct Clicks {
     newest: Option<String>,
     /// The newest link when the last acknowledged page of links was written.
     on_page: Option<String>,
+    /// The number of responses 503, which only chaos causes.
+    refused: u64,
 }
 
 impl Clicks {
     fn is_enough(&self) -> bool {
         let answered: i64 = self.links.values().map(|(answered, _)| answered).sum();
         self.links.len() > 40 && answered > 150 && self.on_page.is_some()
+    }
+
+    fn is_refused(clicks: &Mutex<Self>, response: &TestResponse) -> bool {
+        let is_refused = response.status == 503;
+        clicks.lock().unwrap().refused += u64::from(is_refused);
+        is_refused
     }
 }
 
@@ -189,18 +197,31 @@ impl Clicks {
 /// complete.
 #[test]
 fn fifty_kills_of_the_shortener_lose_no_click_and_count_none_twice() {
+    assert_eq!(kill_shortener(KILLS, Vec::new()).refused, 0);
+}
+
+/// The same with chaos, and the limits of a cloud: messages are late, arrive twice and are handled again, and calls fail.
+#[test]
+fn kills_and_chaos_of_the_shortener_lose_no_click_and_count_none_twice() {
+    let profile = serde_json::to_string(&isobar_aws::profile::PROFILE).unwrap();
+    let clicks = kill_shortener(KILLS / 5, vec![("ISOBAR_CHAOS", "18".to_owned()), ("ISOBAR_AS", profile)]);
+    assert!(clicks.refused > 0, "no call failed");
+}
+
+/// Runs the app with these further variables.
+fn kill_shortener(kills: u64, further: Vec<(&str, String)>) -> Clicks {
     let binary = built::one_binary("shortener", &["aws", "azure", "gcp", "local"]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let variables = [("ISOBAR_DATA", folder.path().display().to_string()), ("ISOBAR_PROVIDER", "local".to_owned())];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let variables = variables.into_iter().chain(further).map(|(name, value)| (name.to_owned(), value)).collect();
         let service = Arc::new(Service::start(binary, variables).await.unwrap());
         let clicks = Arc::new(Mutex::new(Clicks::default()));
         let client = |_| tokio::spawn(visit(service.url(), Arc::clone(&clicks)));
         let mut clients: Vec<_> = (0..4).map(client).collect();
         clients.push(tokio::spawn(make_pages(folder.path().to_owned(), Arc::clone(&clicks))));
         for kill in 0..10 * KILLS {
-            if kill >= KILLS && clicks.lock().unwrap().is_enough() {
+            if kill >= kills && clicks.lock().unwrap().is_enough() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50 + 37 * kill % 250)).await;
@@ -209,7 +230,8 @@ fn fifty_kills_of_the_shortener_lose_no_click_and_count_none_twice() {
         clients.iter().for_each(tokio::task::JoinHandle::abort);
         let clicks = std::mem::take(&mut *clicks.lock().unwrap());
         check_clicks(&service, folder.path(), &clicks).await;
-    });
+        clicks
+    })
 }
 
 /// Makes links, and follows each of them five times.
@@ -219,6 +241,9 @@ async fn visit(url: String, clicks: Arc<Mutex<Clicks>>) {
             tokio::time::sleep(Duration::from_millis(1)).await;
             continue;
         };
+        if Clicks::is_refused(&clicks, &made) {
+            continue;
+        }
         assert_eq!(made.status, 201, "a link is rejected");
         let id = made.json::<Value>().unwrap()["id"].as_str().unwrap().to_owned();
         clicks.lock().unwrap().links.insert(id.clone(), (0, 0));
@@ -226,6 +251,9 @@ async fn visit(url: String, clicks: Arc<Mutex<Clicks>>) {
         for _ in 0..5 {
             clicks.lock().unwrap().links.entry(id.clone()).or_default().1 += 1;
             let Ok(followed) = send_request(Method::GET, &format!("{url}/{id}"), "").await else { continue };
+            if Clicks::is_refused(&clicks, &followed) {
+                continue;
+            }
             assert_eq!(followed.status, 307, "an acknowledged link is lost");
             clicks.lock().unwrap().links.entry(id.clone()).or_default().0 += 1;
         }
@@ -236,11 +264,8 @@ async fn visit(url: String, clicks: Arc<Mutex<Clicks>>) {
 async fn make_pages(folder: PathBuf, clicks: Arc<Mutex<Clicks>>) {
     loop {
         tokio::time::sleep(Duration::from_millis(2)).await;
-        let Ok(entry) = std::fs::read(folder.join("inspector.json")) else { continue };
-        let entry: Value = serde_json::from_slice(&entry).unwrap();
-        let (port, token) = (&entry["port"], entry["token"].as_str().unwrap());
+        let Some(sweep) = inspector(&folder, "schedules/sweep") else { continue };
         let newest = clicks.lock().unwrap().newest.clone();
-        let sweep = format!("http://127.0.0.1:{port}/schedules/sweep?token={token}");
         // Between a kill and the next start another process may use the port.
         if send_request(Method::POST, &sweep, "").await.is_ok_and(|swept| swept.status == 200) {
             clicks.lock().unwrap().on_page = newest;
@@ -248,8 +273,25 @@ async fn make_pages(folder: PathBuf, clicks: Arc<Mutex<Clicks>>) {
     }
 }
 
+/// The URL of an endpoint of the inspector, if it has written its file.
+fn inspector(folder: &Path, path: &str) -> Option<String> {
+    let entry = std::fs::read(folder.join("inspector.json")).ok()?;
+    let entry: Value = serde_json::from_slice(&entry).unwrap();
+    Some(format!("http://127.0.0.1:{}/{path}?token={}", entry["port"], entry["token"].as_str().unwrap()))
+}
+
 async fn send_request(method: Method, url: &str, body: &'static str) -> isobar::Result<TestResponse> {
     send(Request::builder().method(method).uri(url).body(Body::from(body)).unwrap()).await
+}
+
+/// Reads, again after a 503.
+async fn get(url: &str) -> TestResponse {
+    loop {
+        let response = send_request(Method::GET, url, "").await.unwrap();
+        if response.status != 503 {
+            return response;
+        }
+    }
 }
 
 /// Waits until all acknowledged clicks are counted, stops the app, and compares the counts with the stored ones.
@@ -261,7 +303,7 @@ async fn check_clicks(service: &Service, folder: &Path, clicks: &Clicks) {
     let deadline = Instant::now() + Duration::from_secs(60);
     for (id, (answered, requested)) in &clicks.links {
         loop {
-            let stats = send_request(Method::GET, &format!("{}/{id}/stats", service.url()), "").await.unwrap();
+            let stats = get(&format!("{}/{id}/stats", service.url())).await;
             let counted = stats.json::<Value>().unwrap()["clicks"].as_i64().unwrap();
             assert!(counted <= *requested, "{id}: {counted} of {requested} clicks were counted: one of them twice");
             if counted >= *answered {
@@ -271,7 +313,17 @@ async fn check_clicks(service: &Service, folder: &Path, clicks: &Clicks) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    let page = send_request(Method::GET, &format!("{}/index.html", service.url()), "").await.unwrap();
+    // The total is counted after the link.
+    loop {
+        let overview: Value = get(&inspector(folder, "").unwrap()).await.json().unwrap();
+        let queues = overview["queues"].as_array().unwrap();
+        if queues.iter().all(|queue| queue["waiting"] == 0 && queue["running"] == 0) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "clicks wait: {overview}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let page = get(&format!("{}/index.html", service.url())).await;
     let (page, listed) = (String::from_utf8(page.body.to_vec()).unwrap(), clicks.on_page.as_ref().unwrap());
     assert!(page.ends_with("</html>\n") && page.contains(listed), "{listed} is not on the page: {page}");
     service.terminate().await.unwrap();
