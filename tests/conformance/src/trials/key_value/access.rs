@@ -70,7 +70,8 @@ async fn a_write_only_handle_writes_and_refuses_every_read(world: Box<dyn World>
 }
 
 async fn a_handle_narrowed_both_ways_can_do_nothing(world: Box<dyn World>) -> TrialResult {
-    let (items, others) = (world.cloud().table::<i64>("items"), world.cloud().table::<i64>("items"));
+    let cloud = world.cloud();
+    let (items, others) = (cloud.table::<i64>("items"), cloud.table::<i64>("items"));
     for nothing in [items.read_only().write_only(), others.write_only().read_only()] {
         assert!(refused(reads(&nothing).await));
         assert!(refused(writes(&nothing).await));

@@ -35,7 +35,8 @@ async fn add_begins_at_zero_and_returns_the_sum(world: Box<dyn World>) -> TrialR
 }
 
 async fn a_counter_is_an_item_that_every_read_and_write_takes(world: Box<dyn World>) -> TrialResult {
-    let (counters, raw) = (world.cloud().table::<i64>("counters"), world.cloud().table::<Bytes>("counters"));
+    let cloud = world.cloud();
+    let (counters, raw) = (cloud.table::<i64>("counters"), cloud.table::<Bytes>("counters"));
     counters.add(("p", "a"), -42).await?;
     assert_eq!(raw.get(("p", "a")).await?.as_deref(), Some(&b"-42"[..]));
     assert_eq!(counters.get_many([("p", "a")]).await?, [Some(-42)]);
@@ -53,7 +54,8 @@ async fn a_counter_is_an_item_that_every_read_and_write_takes(world: Box<dyn Wor
 }
 
 async fn add_goes_on_from_a_number_that_was_put(world: Box<dyn World>) -> TrialResult {
-    let (counters, raw) = (world.cloud().table::<i64>("counters"), world.cloud().table::<Bytes>("counters"));
+    let cloud = world.cloud();
+    let (counters, raw) = (cloud.table::<i64>("counters"), cloud.table::<Bytes>("counters"));
     for (text, sum) in [("5", 6), ("0", 1), ("-1", 0), ("-100", -99), ("9007199254740990", 9_007_199_254_740_991)] {
         raw.put("a", &Bytes::from(text)).await?;
         assert_eq!(counters.add("a", 1).await?, sum, "{text}");

@@ -291,7 +291,8 @@ async fn a_transaction_adds_to_counters(world: Box<dyn World>) -> TrialResult {
 }
 
 async fn an_addition_that_cannot_be_made_undoes_its_transaction(world: Box<dyn World>) -> TrialResult {
-    let (counters, raw) = (world.cloud().table::<i64>("counters"), world.cloud().table::<Bytes>("counters"));
+    let cloud = world.cloud();
+    let (counters, raw) = (cloud.table::<i64>("counters"), cloud.table::<Bytes>("counters"));
     let limit = Limits::PORTABLE.counter_max_abs;
     counters.put(("p", "full"), &limit).await?;
     raw.put(("p", "text"), &Bytes::from("five")).await?;

@@ -98,20 +98,21 @@ async fn a_value_that_json_cannot_hold_is_invalid_input_and_not_written(world: B
 }
 
 async fn a_value_too_deep_or_not_finite_is_invalid_input_and_not_written(world: Box<dyn World>) -> TrialResult {
-    let floats = world.cloud().table::<f64>("items");
+    let cloud = world.cloud();
+    let floats = cloud.table::<f64>("items");
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert_eq!(floats.put("a", &value).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{value}");
         assert_eq!(floats.update("a", |_| value).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{value}");
         let transaction = floats.transact("a").put("x", &1.5).put("y", &value);
         assert_eq!(transaction.commit().await.unwrap_err().kind(), ErrorKind::InvalidInput, "{value}");
     }
-    let maybe = world.cloud().table::<Option<f64>>("items");
+    let maybe = cloud.table::<Option<f64>>("items");
     assert_eq!(maybe.put("a", &Some(f64::NAN)).await.unwrap_err().kind(), ErrorKind::InvalidInput);
-    let topic = world.cloud().topic::<f64>("numbers");
+    let topic = cloud.topic::<f64>("numbers");
     assert_eq!(topic.publish(f64::NAN).await.unwrap_err().kind(), ErrorKind::InvalidInput);
     let deep = |depth| (1..depth).fold(serde_json::json!([]), |inner, _| serde_json::json!([inner]));
-    let values = world.cloud().table::<serde_json::Value>("items");
-    let topic = world.cloud().topic::<serde_json::Value>("values");
+    let values = cloud.table::<serde_json::Value>("items");
+    let topic = cloud.topic::<serde_json::Value>("values");
     for depth in [128, 200] {
         assert_eq!(values.put("a", &deep(depth)).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{depth}");
         assert_eq!(topic.publish(deep(depth)).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{depth}");
@@ -157,7 +158,8 @@ async fn a_value_of_a_newer_form_of_the_type_is_read_by_the_older(world: Box<dyn
         #[serde(default)]
         age: u32,
     }
-    let (older, newer) = (world.cloud().table::<Older>("people"), world.cloud().table::<Newer>("people"));
+    let cloud = world.cloud();
+    let (older, newer) = (cloud.table::<Older>("people"), cloud.table::<Newer>("people"));
     newer.put("ada", &Newer { name: "Ada".to_owned(), age: 36 }).await?;
     assert_eq!(older.get("ada").await?, Some(Older { name: "Ada".to_owned() }));
     older.put("ada", &Older { name: "Ada".to_owned() }).await?;

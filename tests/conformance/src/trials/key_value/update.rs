@@ -124,9 +124,10 @@ async fn update_that_always_loses_gives_up_with_conflict(world: Box<dyn World>) 
 }
 
 async fn update_of_a_value_of_another_type_is_invalid_input_and_leaves_it(world: Box<dyn World>) -> TrialResult {
-    let texts = world.cloud().table::<String>("items");
+    let cloud = world.cloud();
+    let texts = cloud.table::<String>("items");
     let version = texts.put("a", &"text".to_owned()).await?;
-    let numbers = world.cloud().table::<u32>("items");
+    let numbers = cloud.table::<u32>("items");
     let mut called = false;
     let error = numbers.update("a", |_| {
         called = true;

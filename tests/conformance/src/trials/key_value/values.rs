@@ -168,7 +168,8 @@ async fn a_writer_no_longer_reads_what_it_deleted(world: Box<dyn World>) -> Tria
 }
 
 async fn two_handles_of_a_table_share_its_items(world: Box<dyn World>) -> TrialResult {
-    let (raw, typed) = (world.cloud().table::<Bytes>("items"), world.cloud().table::<Vec<u32>>("items"));
+    let cloud = world.cloud();
+    let (raw, typed) = (cloud.table::<Bytes>("items"), cloud.table::<Vec<u32>>("items"));
     typed.put("a", &vec![1, 2]).await?;
     assert_eq!(raw.get("a").await?.as_deref(), Some(&b"[1,2]"[..]));
     raw.put("a", &Bytes::from_static(b" [3] ")).await?;

@@ -109,7 +109,8 @@ async fn a_result_that_json_cannot_represent_is_returned_once(world: Box<dyn Wor
 }
 
 async fn a_result_of_another_type_is_an_error_and_stays(world: Box<dyn World>) -> TrialResult {
-    let (once, caller) = (world.cloud().once("payments"), Caller::of(&*world));
+    let cloud = world.cloud();
+    let (once, caller) = (cloud.once("payments"), Caller::of(&*world));
     once.run(&caller.cx, "order", async |_| Ok("a secret result".to_owned())).await?.into_value()?;
     let error = once.run(&caller.cx, "order", async |_| -> Result<u32> { panic!("it ran again") }).await.unwrap_err();
     assert_eq!((error.kind(), error.origin()), (ErrorKind::InvalidInput, isobar::Origin::Service));
@@ -118,7 +119,7 @@ async fn a_result_of_another_type_is_an_error_and_stays(world: Box<dyn World>) -
     let again = once.run(&caller.cx, "order", async |_| Ok(String::new())).await?;
     assert_eq!(again, OnceResult::Replayed("a secret result".to_owned()));
     // An item of another use of the table stays too.
-    let table = world.cloud().table::<String>("payments");
+    let table = cloud.table::<String>("payments");
     table.put("other", &"a secret item".to_owned()).await?;
     let error = once.run(&caller.cx, "other", async |_| -> Result<u32> { panic!("it ran") }).await.unwrap_err();
     let text = crate::trials::full_text(&error);

@@ -16,8 +16,6 @@ const PARTS: &str =
     "Azure itself: the commit of a blob discards the parts of all other uploads, which return `Conflict`";
 const CAUSES: &str = "Azure itself: the caller is over HTTP, and receives the error without its cause";
 const UTF_16: &str = "Azurite lists names, and continues after a page, in the order of UTF-16";
-const PROCESSES: &str =
-    "Azure itself: a session belongs to one process, and this trial reads in one what another wrote";
 const HALVES: &str = "the emulator copies a transaction to its other regions item by item";
 
 /// Of Azurite, with values in Table Storage and messages in Storage Queues.
@@ -100,10 +98,6 @@ pub fn is_of_single_items(trial: &Trial) -> bool {
 
 /// Of the emulator of Cosmos DB where a region answers reads that receives each write later.
 pub const LATE: &[Gap] = &[
-    gap("two_handles_of_a_table_share_its_items", PROCESSES),
-    gap("a_counter_is_an_item_that_every_read_and_write_takes", PROCESSES),
-    gap("update_of_a_value_of_another_type_is_invalid_input_and_leaves_it", PROCESSES),
-    gap("a_value_of_a_newer_form_of_the_type_is_read_by_the_older", PROCESSES),
     gap("a_transaction_that_is_dropped_happens_whole_or_not_at_all", HALVES),
     gap("transactions_write_and_see_expiry", HALVES),
 ];
