@@ -20,12 +20,14 @@ use crate::secrets::SecretsArgs;
 
 const COMPLETIONS: &str = "Names of functions, topics and others are those of the app that runs in the working folder.\n\nExamples:\n  echo 'source <(isobar completions bash)' >> ~/.bashrc\n  echo 'source <(isobar completions zsh)' >> ~/.zshrc\n  isobar completions fish > ~/.config/fish/completions/isobar.fish";
 
+const EXIT_CODES: &str = "Examples:\n  isobar new demo && cd demo && isobar dev\n  isobar check --target aws\n\nExit codes:\n  0    success\n  1    findings, or a failure\n  2    a wrong command line\n  130  Ctrl-C";
+
 const GLOBAL: &str = "Options of all commands";
 
 /// Makes, runs, checks and calls apps of isobar.
 #[derive(Debug, Parser)]
 #[command(name = "isobar", version, disable_help_subcommand = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 success, 1 findings or a failure, 2 a wrong command line, 130 Ctrl-C.")]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Use colors; auto: in a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_enum, default_value_t, env = "ISOBAR_COLOR", hide_env = true, help_heading = GLOBAL)]
@@ -64,6 +66,10 @@ pub(crate) enum Command {
     /// Find what the app declares that a platform cannot honour, or honours differently
     Check(CheckArgs),
     /// Show what is installed and what is missing, and whether the local data are whole
+    #[command(
+        after_help = "Exit codes: 0 nothing is wrong that this machine needs, 1 a program for local development is \
+                            missing, or the local data are not whole."
+    )]
     Doctor,
     /// Print the manual page, or that of a command
     #[command(hide = true)]

@@ -27,7 +27,8 @@ use finding::{Finding, Level};
                         of its scheme, and ISOBAR_PREFIX is used, as in a deployment. Nothing is called. The data of this machine \
                         are compared with the limits of the platforms, and not changed.\n\
                         KV-18 and similar names are rows of mappings.md: the guarantee, and how each platform keeps it.\n\
-                        Exit codes: 0 no errors, 1 errors."
+                        Exit codes: 0 no errors, 1 errors.\n\n\
+                        Examples:\n  isobar check\n  isobar check --target aws --stage prod\n  isobar check --json | jq '.findings[].row'"
 )]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
@@ -40,18 +41,18 @@ pub(crate) fn run(args: &CheckArgs, output: &Output) -> Result<ExitCode, Failure
     let findings: Vec<Finding> = deployed.iter().flat_map(|deployed| findings(&manifest, deployed)).collect();
     let stored = stored::findings(&deployed, &args.targets.local()?);
     let findings = finding::grouped(findings.into_iter().chain(stored));
-    let errors = findings.iter().filter(|finding| finding.level == Level::Error).count();
     let targets: Vec<_> = deployed.iter().map(|deployed| deployed.target.name()).collect();
     if output.json {
         let stage = &args.targets.stage;
         output.document(&json!({"app": manifest.app, "stage": stage, "targets": targets, "findings": findings}))?;
     } else {
-        finding::print(&findings, output);
-        let (app, targets, notes) = (&manifest.app, targets.join(", "), findings.len() - errors);
+        let (errors, notes) = finding::print(&findings, output);
+        let (app, targets) = (&manifest.app, targets.join(", "));
         let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         output.step("Checked", &format!("{app} for {targets}: {}, {}", count(errors, "error"), count(notes, "note")));
     }
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let has_error = findings.iter().any(|finding| finding.level == Level::Error);
+    Ok(if has_error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// All findings of one platform.

@@ -16,6 +16,7 @@ use crate::target::{Deployed, TargetArgs};
 const SERVICES: &str = include_str!("map/services.md");
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  isobar map\n  isobar map --target azure --stage dev\n  isobar map --services")]
 pub(crate) struct MapArgs {
     /// The services of the platforms, also inside of a project
     #[arg(long, conflicts_with_all = ["manifest", "package", "stage", "target"])]

@@ -19,6 +19,7 @@ use folder::Draft;
 use template::Template;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  isobar new demo && cd demo && isobar dev\n  isobar new my-bot --template chatbot")]
 pub(crate) struct NewArgs {
     /// The folder of the project; its last part is the name of the app
     #[arg(value_name = "NAME")]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use isobar::manifest::Manifest;
+use isobar::manifest::{Manifest, VERSION};
 use serde::Deserialize;
 
 use crate::failure::Failure;
@@ -182,8 +182,7 @@ fn select<'a>(apps: &[&'a Package], name: Option<&str>) -> Result<&'a Package, F
     let names = || apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(name) = name {
         let found = apps.iter().find(|app| app.name == name);
-        let unknown =
-            || Failure::new(format!("there is no app `{name}`")).hint(format!("the apps here are {}", names()));
+        let unknown = || Failure::new(format!("there is no app `{name}`")).hint(format!("choose from the apps here: {}", names()));
         return found.copied().ok_or_else(unknown);
     }
     let here = std::env::current_dir().unwrap_or_default();
@@ -212,11 +211,25 @@ impl Program {
             let text = String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("error: ").to_owned();
             return Err(Failure::new(format!("the app cannot print what it declares: {text}")));
         }
-        serde_json::from_slice(&output.stdout).map_err(|error| {
-            let wrong = Failure::new(format!("{name} does not print a manifest of isobar")).because(&error);
-            wrong.hint("its `main` must call `isobar::main`")
-        })
+        let wrong = format!("{name} does not print a manifest of isobar");
+        read_manifest(&output.stdout, &wrong, "its `main` must call `isobar::main`")
     }
+}
+
+/// Reads a manifest. `wrong` and `hint` are the failure if it is none.
+pub(crate) fn read_manifest(json: &[u8], wrong: &str, hint: &str) -> Result<Manifest, Failure> {
+    serde_json::from_slice(json).map_err(|error| match serde_json::from_slice::<Version>(json) {
+        Ok(Version { version }) if version > VERSION => Failure::new(format!(
+            "the app is of a newer isobar: its manifest has the version {version}, and this command reads {VERSION}"
+        ))
+        .hint("install the command again, of the version of isobar that the app uses"),
+        _ => Failure::new(wrong).because(&error).hint(hint),
+    })
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
 }
 
 /// The cargo of the toolchain that runs this command.

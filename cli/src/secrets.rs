@@ -166,7 +166,8 @@ async fn value(args: &SetArgs) -> Result<Option<String>, Failure> {
 
 fn checked(name: &str, text: String, kind: Option<ResourceKind>) -> Result<Value, Failure> {
     if text.is_empty() {
-        return Err(Failure::new(format!("the value of `{name}` is empty; nothing was changed")));
+        return Err(Failure::new(format!("the value of `{name}` is empty; nothing was changed"))
+            .hint("pass it as an argument or on standard input; in a terminal the command prompts for it"));
     }
     let limit = PROFILE.limits.secret_bytes;
     if text.len() as u64 > limit {

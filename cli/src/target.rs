@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::place::Place as Folder;
-use crate::project::{PackageArgs, Project};
+use crate::project::{PackageArgs, Project, read_manifest};
 
 /// A platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
@@ -92,8 +92,7 @@ impl TargetArgs {
         let (name, again) = (path.display(), format!("write it again: isobar manifest > {}", path.display()));
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::new(format!("{name} cannot be read")).because(&error).hint(&again))?;
-        serde_json::from_str(&text)
-            .map_err(|error| Failure::new(format!("{name} is not a manifest of isobar")).because(&error).hint(again))
+        read_manifest(text.as_bytes(), &format!("{name} is not a manifest of isobar"), &again)
     }
 
     /// The configuration of the laptop. Failures: a wrong stage or variable.

@@ -142,15 +142,18 @@ fn names(labels: &[String]) -> String {
     names
 }
 
-/// Prints each finding one time for all platforms that have it.
-pub(super) fn print(findings: &[Finding], output: &Output) {
+/// Prints each finding one time for all platforms that have it. Returns the numbers of errors and notes.
+pub(super) fn print(findings: &[Finding], output: &Output) -> (usize, usize) {
+    let (mut errors, mut notes) = (0, 0);
     for (place, finding) in findings.iter().enumerate() {
         if findings[..place].iter().any(|before| before.is_same(finding)) {
             continue;
         }
         let same = findings[place..].iter().filter(|other| other.is_same(finding));
         finding.print(&same.map(|it| it.target.name()).collect::<Vec<_>>(), output);
+        *(if finding.level == Level::Error { &mut errors } else { &mut notes }) += 1;
     }
+    (errors, notes)
 }
 
 /// Errors first, and one finding for all parts of the app with the same.

@@ -16,7 +16,8 @@ const DEVICES: &str = "aux com1 com2 com3 com4 com5 com6 com7 com8 com9 con lpt1
 /// The rule that a name breaks, if any.
 pub(super) fn problem(name: &str, template: Template) -> Option<String> {
     if let Err(error) = check_name(name) {
-        return Some(error.message().to_owned());
+        let rule = error.message().split_once(" is not a logical name: ").map_or(error.message(), |(_, rule)| rule);
+        return Some(rule.to_owned());
     }
     let is_in = |words: &str| words.split_whitespace().any(|word| word == name);
     if is_in(RESERVED) {
