@@ -182,7 +182,9 @@ fn select<'a>(apps: &[&'a Package], name: Option<&str>) -> Result<&'a Package, F
     let names = || apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(name) = name {
         let found = apps.iter().find(|app| app.name == name);
-        let unknown = || Failure::new(format!("there is no app `{name}`")).hint(format!("choose from the apps here: {}", names()));
+        let unknown = || {
+            Failure::new(format!("there is no app `{name}`")).hint(format!("choose from the apps here: {}", names()))
+        };
         return found.copied().ok_or_else(unknown);
     }
     let here = std::env::current_dir().unwrap_or_default();

@@ -139,6 +139,7 @@ fn secrets_that_others_can_read_and_an_old_entry_of_the_inspector_are_found() {
     use std::os::unix::fs::PermissionsExt;
 
     let (folder, mut transcript) = with(&Manifest::new("shop"));
+    transcript.set("PATH", tools(folder.path()));
     let data = folder.path().join(".isobar");
     fs::create_dir(&data).unwrap();
     fs::write(data.join("inspector.json"), r#"{"port": 1, "token": "hunter2"}"#).unwrap();
@@ -166,9 +167,22 @@ fn write(data: &Path, items: &[(&str, usize)]) -> LocalProvider {
     provider
 }
 
+/// A folder with the programs that local development needs, as far as the command calls them: gcloud alone takes seconds.
+#[cfg(unix)]
+fn tools(folder: &Path) -> String {
+    let tools = folder.join("tools");
+    fs::create_dir_all(&tools).unwrap();
+    for tool in ["rustc", "cargo", "cc"] {
+        support::script(&tools.join(tool), "echo version 99.0");
+    }
+    tools.to_str().unwrap().to_owned()
+}
+
 /// The exit code of `isobar doctor`, and what it prints about the data file.
+#[cfg(unix)]
 fn doctor(folder: &Path) -> (i32, String) {
     let mut transcript = Transcript::of(folder);
+    transcript.set("PATH", tools(folder));
     let code = transcript.run(&["doctor", "--json"]);
     let json = transcript.text().split_once('\n').unwrap().1.split("\nexit code").next().unwrap();
     let document: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {}", transcript.text()));
@@ -179,6 +193,7 @@ fn doctor(folder: &Path) -> (i32, String) {
     (code, format!("{}: {}; {}", text("state"), text("found"), text("action")))
 }
 
+#[cfg(unix)]
 #[test]
 fn a_data_file_that_is_not_whole_is_named_with_the_next_step() {
     let folder = tempfile::tempdir().unwrap();

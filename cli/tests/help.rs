@@ -5,7 +5,6 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use support::Transcript;
@@ -84,18 +83,17 @@ fn a_failure_is_a_line_with_the_next_step_and_its_exit_code() {
     transcript.run(&["manifest"]);
     transcript.run(&["manifest", "--package", "shops"]);
     let app = folder.path().join("app");
-    fs::write(&app, format!("#!/bin/sh\ncat <<'END'\n{}\nEND\n", newer.replace('2', "1"))).unwrap();
+    support::script(&app, &format!("cat <<'END'\n{}\nEND", newer.replace('2', "1")));
     // Without a terminal no value is prompted for.
     transcript.run(&["secrets", "set", "api-token"]);
-    fs::write(&app, "#!/bin/sh\necho 'error: app `Shop` has a wrong name' >&2\nexit 1\n").unwrap();
+    support::script(&app, "echo 'error: app `Shop` has a wrong name' >&2; exit 1");
     transcript.run(&["check"]);
-    fs::write(&app, "#!/bin/sh\necho hello\n").unwrap();
+    support::script(&app, "echo hello");
     transcript.run(&["check"]);
 
     let metadata = fs::read_to_string(&cargo).unwrap();
-    let build = "*) echo 'error[E0425]: cannot find value `x`' >&2; exit 101 ;;\nesac\n";
-    fs::write(&cargo, format!("{}{build}", metadata.split("*)").next().unwrap())).unwrap();
-    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let build = "*) echo 'error[E0425]: cannot find value `x`' >&2; exit 101 ;;\nesac";
+    support::script(&cargo, &format!("{}{build}", metadata.split("*)").next().unwrap()));
     for command in [&["manifest"][..], &["check"], &["map", "--package", "shop"]] {
         assert_eq!(transcript.run(command), 1);
     }

@@ -48,7 +48,10 @@ fn file(folder: &Path) -> Part {
     }
     match quietly(|| provider.check_data()) {
         Ok(found) => part(folder, State::Good, found),
-        Err(error) => Part { required: true, ..part(folder, State::Wrong, &with_cause(&error)) },
+        Err(error) => {
+            let file = error.resource().map_or(folder, Path::new);
+            Part { required: true, ..part(file, State::Wrong, &with_cause(&error)) }
+        }
     }
 }
 

@@ -90,14 +90,8 @@ impl Transcript {
 /// A program that replaces cargo: the project in `folder` is the package `shop`, and its app prints this manifest.
 #[cfg(unix)]
 pub(crate) fn fake_cargo(folder: &Path, manifest: &str) -> PathBuf {
-    use std::os::unix::fs::PermissionsExt;
-    let script = |name: &str, text: String| {
-        let file = folder.join(name);
-        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-        file
-    };
-    let app = script("app", format!("cat <<'END'\n{manifest}\nEND"));
+    let (app, cargo) = (folder.join("app"), folder.join("cargo"));
+    script(&app, &format!("cat <<'END'\n{manifest}\nEND"));
     let metadata = serde_json::json!({
         "packages": [{
             "id": "shop", "name": "shop", "manifest_path": folder.join("Cargo.toml"),
@@ -109,5 +103,14 @@ pub(crate) fn fake_cargo(folder: &Path, manifest: &str) -> PathBuf {
         "resolve": {"nodes": [{"id": "shop", "dependencies": []}]},
     });
     let built = serde_json::json!({"executable": app});
-    script("cargo", format!("case $1 in\nmetadata) cat <<'END'\n{metadata}\nEND\n;;\n*) echo '{built}' ;;\nesac"))
+    script(&cargo, &format!("case $1 in\nmetadata) cat <<'END'\n{metadata}\nEND\n;;\n*) echo '{built}' ;;\nesac"));
+    cargo
+}
+
+/// Writes a program of the shell.
+#[cfg(unix)]
+pub(crate) fn script(file: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(file, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
