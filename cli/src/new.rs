@@ -160,7 +160,7 @@ fn report(made: &Made<'_>, folder: &Path, output: &Output) -> Result<(), Failure
         output.line(&folder.join(file).display().to_string());
     }
     if let Source::Path(isobar) = &made.isobar {
-        output.step("Isobar", &format!("is that of {isobar}; with --isobar-git URL other machines can build the app"));
+        output.step("Isobar", &format!("of {isobar}, on this machine only: see --isobar-git"));
     }
     output.step("Next", &format!("cd {}", shell_word(folder)));
     output.step("", "isobar dev    runs it, and builds it again after each change");
