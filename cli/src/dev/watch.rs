@@ -19,9 +19,6 @@ use crate::project::Project;
 /// Changes are one change until there was none for this time…
 const QUIET: Duration = Duration::from_millis(50);
 
-/// … and for at least this time since the first: an editor and a formatter that both save cause one build.
-const SHORTEST: Duration = Duration::from_millis(100);
-
 /// … and for at most this time.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -89,11 +86,9 @@ impl Watch {
     pub(super) async fn changes(&mut self) -> Result<BTreeSet<PathBuf>, Failure> {
         loop {
             let mut found = BTreeSet::from([self.next().await]);
-            let first = Instant::now();
-            let mut end = first + SHORTEST;
-            while let Ok(path) = timeout_at(end.min(first + LONGEST), self.next()).await {
+            let end = Instant::now() + LONGEST;
+            while let Ok(path) = timeout_at(end.min(Instant::now() + QUIET), self.next()).await {
                 found.insert(path);
-                end = end.max(Instant::now() + QUIET);
             }
             // The files that an editor renames have no names any more.
             if found.iter().any(|path| path.exists()) {
