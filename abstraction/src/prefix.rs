@@ -45,6 +45,14 @@ impl Prefix {
         }
     }
 
+    /// The stage, if it is a part of the prefix.
+    pub fn stage(&self) -> Option<&str> {
+        match &self.0 {
+            Source::Fixed(_) => None,
+            Source::Stage { stage, .. } => Some(stage),
+        }
+    }
+
     /// The prefix; with a stage it is known from the start of the app.
     ///
     /// Errors: `Config` before the start, and for an app and a stage that are too long together.

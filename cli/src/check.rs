@@ -62,20 +62,23 @@ fn findings(manifest: &Manifest, deployed: &Deployed) -> Vec<Finding> {
     }
     let parts = Part::all(manifest);
     let mut found: Vec<Finding> = Vec::new();
-    let mut good = Vec::new();
+    let (mut good, mut of_resources) = (Vec::new(), Vec::new());
     for part in &parts {
-        match check(deployed, part) {
-            Ok(()) => good.push(part),
-            Err(error) => found.push(Finding::error(deployed, &part.label, row_of(part, &error), &error)),
+        let finding = match check(deployed, part) {
+            Ok(()) => {
+                good.push(part);
+                continue;
+            }
+            Err(error) => Finding::error(deployed, &part.label, row_of(part, &error), &error),
+        };
+        // The triggers of a resource whose name is wrong have the same error.
+        match part.resource() {
+            Some(_) => of_resources.push(finding.what.clone()),
+            None if of_resources.contains(&finding.what) => continue,
+            None => {}
         }
+        found.push(finding);
     }
-    // The triggers of a resource whose name is wrong have the same error.
-    let mut seen = Vec::new();
-    found.retain(|finding| {
-        let is_new = !seen.contains(&finding.what);
-        seen.push(finding.what.clone());
-        is_new
-    });
     found.extend(collisions(deployed, &good));
     found.extend(shared_names(deployed, &good));
     found.extend(parts.iter().filter(|part| !part.is_known()).map(|part| note::unknown(deployed, part)));

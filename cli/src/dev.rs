@@ -51,7 +51,7 @@ pub(crate) async fn run(args: &DevArgs, output: &Output) -> Result<ExitCode, Fai
     let project = Project::find(&args.package)?;
     let mut lock = Lock::take(&project)?;
     // The child reads the same.
-    let mut config = Place::enter(&project.folder)?.config;
+    let mut config = Place::enter(&project.folder, None)?.config;
     let variables = args.faults.apply(&mut config)?;
     let (app, app_address) = known(ports::listen(args.port.unwrap_or(config.port)).await?)?;
     let (inspector, address) = known(listen_after(app_address.port()).await.map_err(|error| no_port(&error))?)?;

@@ -28,10 +28,10 @@ pub(crate) struct NewArgs {
     #[arg(short, long, value_enum, default_value_t)]
     template: Template,
     /// Use this version of isobar from crates.io [default: the version of this command, if it is from there]
-    #[arg(long, value_name = "VERSION", group = "source")]
+    #[arg(long, value_name = "VERSION", group = "source", value_parser = version)]
     isobar_version: Option<String>,
     /// Use isobar from a repository of git
-    #[arg(long, value_name = "URL", group = "source")]
+    #[arg(long, value_name = "URL", group = "source", value_parser = repository)]
     isobar_git: Option<String>,
     /// Use isobar from a folder [default: the clone of its repository in which this command was built]
     #[arg(long, value_name = "DIR", group = "source")]
@@ -61,13 +61,18 @@ enum Source {
 }
 
 pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let place = std::path::absolute(&args.folder).unwrap_or_default();
+    let no_folder =
+        |error| Failure::new("there is no working folder").because(&error).hint("cd to a folder that exists");
+    let place = std::env::current_dir().and_then(|_| std::path::absolute(&args.folder)).map_err(no_folder)?;
     let name = checked_name(args, &place)?;
     check_place(&place)?;
     let isobar = source(args)?;
     let files = args.template.files(&name, &dependency(&isobar));
 
-    let failed = |error: io::Error| Failure::new(format!("{} cannot be made", args.folder.display())).because(&error);
+    let failed = |error: io::Error| {
+        let failure = Failure::new(format!("{} cannot be made", args.folder.display())).because(&error);
+        failure.hint("choose a folder in which you may write")
+    };
     let draft = Draft::create(&place).map_err(failed)?;
     draft.write(&files).map_err(failed)?;
     let git = !args.no_git && !folder::is_in_repository(&place) && draft.init_git();
@@ -98,16 +103,23 @@ fn checked_name(args: &NewArgs, place: &Path) -> Result<String, Failure> {
 fn check_place(place: &Path) -> Result<(), Failure> {
     let parent = place.parent().unwrap_or(place);
     if !parent.is_dir() {
-        let failure = Failure::new(format!("the folder {} does not exist", parent.display()));
-        return Err(failure.hint(format!("mkdir -p {}", shell_word(parent))));
+        let name = parent.display();
+        return Err(match parent.exists() {
+            true => Failure::new(format!("{name} is no folder")).hint("choose a folder that exists"),
+            false => Failure::new(format!("the folder {name} does not exist"))
+                .hint(format!("mkdir -p {}", shell_word(parent))),
+        });
     }
-    if place.symlink_metadata().is_err() {
-        return Ok(());
-    }
+    let Ok(found) = place.symlink_metadata() else { return Ok(()) };
     let other = "choose another name: isobar new never overwrites";
+    if !found.is_dir() {
+        return Err(Failure::new(format!("{} exists, and is no folder", place.display())).hint(other));
+    }
+    let (here, absolute) = (std::env::current_dir(), place.canonicalize());
+    let is_inside = here.and_then(|here| Ok(here.canonicalize()?.starts_with(absolute?))).unwrap_or(false);
     match fs::read_dir(place).map(Iterator::count) {
-        Err(_) => Err(Failure::new(format!("{} exists, and is no folder", place.display())).hint(other)),
-        Ok(0) if std::env::current_dir().is_ok_and(|here| here.starts_with(place)) => {
+        Err(error) => Err(Failure::new(format!("{} cannot be read", place.display())).because(&error).hint(other)),
+        Ok(0) if is_inside => {
             let failure = Failure::new(format!("{} is the working folder", place.display()));
             let name = place.file_name().unwrap_or_default();
             Err(failure.hint(format!("cd .. && isobar new {}", shell_word(name.as_ref()))))
@@ -138,6 +150,25 @@ fn dependency(source: &Source) -> String {
     };
     // A string of JSON is one of TOML.
     format!("{{ {key} = {}, default-features = false }}", serde_json::Value::from(value.as_str()))
+}
+
+/// A version as `Cargo.toml` has it.
+fn version(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-+".contains(c);
+    let number = text.trim_start_matches(['^', '~', '=']);
+    match number.starts_with(|c: char| c.is_ascii_digit()) && number.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err("use a version such as 0.1 or =0.1.0".to_owned()),
+    }
+}
+
+/// The URL of a repository.
+fn repository(text: &str) -> Result<String, String> {
+    let is_url = text.split_once("://").is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty());
+    match is_url && !text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        true => Ok(text.to_owned()),
+        false => Err("use a URL such as https://example.org/isobar.git or ssh://git@example.org/isobar".to_owned()),
+    }
 }
 
 fn folder_of_isobar(folder: &Path) -> Result<String, Failure> {

@@ -44,7 +44,17 @@ impl Output {
 
     /// Prints a line of data. A reader that has closed the pipe, such as `head`, is not a failure.
     pub(crate) fn line(&self, text: &str) {
-        let _ = writeln!(anstream::stdout(), "{text}");
+        self.written(writeln!(anstream::stdout(), "{text}"));
+    }
+
+    /// Ends the process if data could not be written: what follows would be incomplete too.
+    fn written(&self, result: std::io::Result<()>) {
+        if let Err(error) = result.and_then(|()| std::io::stdout().flush())
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            self.failure(&Failure::new("standard output cannot be written").because(&error));
+            std::process::exit(1);
+        }
     }
 
     /// Prints a document.
@@ -62,10 +72,10 @@ impl Output {
             Ok(text) if is_json && !self.json && stdout.is_terminal() => Cow::Owned(indented(text).into_bytes()),
             _ => Cow::Borrowed(answer),
         };
-        let _ = stdout.write_all(&text);
-        if !text.ends_with(b"\n") {
-            let _ = stdout.write_all(b"\n");
-        }
+        let end: &[u8] = if text.ends_with(b"\n") { b"" } else { b"\n" };
+        let result = stdout.write_all(&text).and_then(|()| stdout.write_all(end));
+        drop(stdout);
+        self.written(result);
     }
 
     /// Prints what may be a mistake.

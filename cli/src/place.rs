@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use isobar::driver::Environment;
+use isobar::driver::{Environment, ISOBAR_STAGE};
 use isobar::local::LocalConfig;
 
 use crate::failure::Failure;
@@ -19,17 +19,18 @@ pub(crate) struct Place {
 
 impl Place {
     /// Changes to the folder, because the app resolves its paths there.
-    pub(crate) fn enter(folder: &Path) -> Result<Self, Failure> {
+    pub(crate) fn enter(folder: &Path, stage: Option<&str>) -> Result<Self, Failure> {
         std::env::set_current_dir(folder).map_err(|error| {
             Failure::new(format!("the folder {} cannot be entered", folder.display())).because(&error)
         })?;
-        Self::here()
+        Self::here(stage)
     }
 
-    /// That of the working folder.
-    pub(crate) fn here() -> Result<Self, Failure> {
+    /// That of the working folder, with the data of this stage, or of the one that the variables name.
+    pub(crate) fn here(stage: Option<&str>) -> Result<Self, Failure> {
         let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         let shell = Environment::new(std::env::vars_os().filter_map(text), []);
+        let shell = stage.map_or_else(|| shell.clone(), |stage| shell.clone().with_var(ISOBAR_STAGE, stage));
         let environment = match isobar::local::ADAPTER.complete {
             Some(complete) => complete(shell.clone())?,
             None => shell.clone(),

@@ -34,7 +34,7 @@ enum Action {
     /// Set a value in the data folder; a running app reads it within five minutes
     Set(SetArgs),
     /// Print what the app declares, and where each has its value, without the values
-    List(PackageArgs),
+    List(StageArgs),
 }
 
 #[derive(Debug, Args)]
@@ -47,6 +47,15 @@ struct SetArgs {
     name: String,
     /// The value, or - for standard input; without it a terminal prompts
     value: Option<Hidden>,
+    #[command(flatten)]
+    stage: StageArgs,
+}
+
+#[derive(Debug, Args)]
+struct StageArgs {
+    /// Use the values of this stage [default: that of ISOBAR_STAGE, also of `.env`]
+    #[arg(long, value_name = "NAME")]
+    stage: Option<String>,
     #[command(flatten)]
     package: PackageArgs,
 }
@@ -82,10 +91,10 @@ struct Declared {
 }
 
 impl Declared {
-    fn of(args: &PackageArgs, output: &Output) -> Result<Self, Failure> {
-        let project = Project::find(args)?;
+    fn of(StageArgs { stage, package }: &StageArgs, output: &Output) -> Result<Self, Failure> {
+        let project = Project::find(package)?;
         let manifest = project.build(output)?.manifest()?;
-        let place = Place::enter(&project.folder)?;
+        let place = Place::enter(&project.folder, stage.as_deref())?;
         place.environment.set_app(&manifest.app);
         let prefix = place.config.prefix.get()?;
         Ok(Self { manifest, place, prefix })
@@ -111,7 +120,7 @@ impl Declared {
 
 async fn set(args: &SetArgs, output: &Output) -> Result<ExitCode, Failure> {
     check_name(&args.name)?;
-    let app = Declared::of(&args.package, output)?;
+    let app = Declared::of(&args.stage, output)?;
     let file = match app.url()? {
         None => app.place.config.secrets.clone(),
         Some(url) if url.scheme() == "file" => PathBuf::from(url.name()),
@@ -199,7 +208,7 @@ struct Listed {
     value_from: Option<String>,
 }
 
-async fn list(args: &PackageArgs, output: &Output) -> Result<ExitCode, Failure> {
+async fn list(args: &StageArgs, output: &Output) -> Result<ExitCode, Failure> {
     let app = Declared::of(args, output)?;
     let mut rows = Vec::new();
     for (kind, resource) in app.declared() {

@@ -76,9 +76,9 @@ impl TargetArgs {
         Target::value_variants().iter().copied().filter(is_chosen).collect()
     }
 
-    /// Is an app named?
+    /// Is an app or a stage named?
     pub(crate) fn names_app(&self) -> bool {
-        self.manifest.is_some() || self.package.package.is_some()
+        self.stage.is_some() || self.manifest.is_some() || self.package.package.is_some()
     }
 
     /// What the app declares: from the file, or from the program that this builds, whose folder is the working folder then.
@@ -86,7 +86,7 @@ impl TargetArgs {
         let Some(path) = &self.manifest else {
             let project = Project::find(&self.package)?;
             let manifest = project.build(output)?.manifest()?;
-            Folder::enter(&project.folder)?;
+            Folder::enter(&project.folder, None)?;
             return Ok(manifest);
         };
         let (name, again) = (path.display(), format!("write it again: isobar manifest > {}", path.display()));

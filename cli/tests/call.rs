@@ -282,6 +282,8 @@ fn secrets_of_a_stage_and_of_another_store() {
     transcript.run(&["secrets", "set", "api-token", "s3cret"]);
     transcript.run(&["secrets", "list"]);
     assert!(secrets(folder.path()).contains("\"shop-dev-api-token\""));
+    transcript.run(&["secrets", "set", "api-token", "s3cret", "--stage", "prod"]);
+    assert!(secrets(folder.path()).contains("\"shop-prod-api-token\""));
     transcript.set("ISOBAR_SECRETS", "keyvault://vault");
     transcript.run(&["secrets", "set", "api-token", "s3cret"]);
     transcript.run(&["secrets", "list"]);

@@ -54,6 +54,22 @@ fn planted() -> Manifest {
 }
 
 #[test]
+fn each_missing_secret_of_a_stage_is_named_with_the_command_that_sets_it() {
+    let manifest = of(|cloud: &Cloud| {
+        let _secrets = ["bot-token", "webhook-secret"].map(|name| cloud.secret(name));
+        isobar::App::new("shop")
+    });
+    let (_folder, mut transcript) = with(&manifest);
+    let code = transcript.run(&["check", "--manifest", "app.json", "-t", "local", "--stage", "prod"]);
+    assert_eq!(code, 1, "{}", transcript.text());
+    for name in ["bot-token", "webhook-secret"] {
+        let named = transcript.text().contains(&format!("secret `{name}`"));
+        let command = format!("isobar secrets set {name} --stage prod`");
+        assert!(named && transcript.text().contains(&command), "{}", transcript.text());
+    }
+}
+
+#[test]
 fn the_apps_of_this_repository_have_names_everywhere_and_no_error() {
     for (name, manifest) in [("shortener", of(shortener::app)), ("notes", of(notes::app)), ("cron", of(cron::app))] {
         let (_folder, mut transcript) = with(&manifest);

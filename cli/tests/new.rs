@@ -178,9 +178,17 @@ fn wrong_input_is_explained_and_leaves_nothing() {
     fs::create_dir(folder.path().join("taken")).unwrap();
     fs::write(folder.path().join("taken/note"), "mine").unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
     let mut transcript = Transcript::of(folder.path());
     for (code, args) in [
         (1, &["new", "My App"][..]),
+        (1, &["new", "ab"]),
+        (1, &["new", "demo--2"]),
+        (1, &["new", "taken/../taken"]),
+        (1, &["new", "file/demo"]),
+        (1, &["new", "link"]),
+        (2, &["new", "demo", "--isobar-git", "not a url"]),
+        (2, &["new", "demo", "--isobar-version", "1 \"x"]),
         (1, &["new", "test"]),
         (1, &["new", "serde", "-t", "api"]),
         (1, &["new", "taken"]),
@@ -194,7 +202,7 @@ fn wrong_input_is_explained_and_leaves_nothing() {
     }
     transcript.compare("new");
     assert_eq!(fs::read_to_string(folder.path().join("taken/note")).unwrap(), "mine");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }
 
 #[test]
@@ -202,8 +210,10 @@ fn an_empty_folder_is_used_but_not_the_working_folder() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("demo");
     fs::create_dir(&empty).unwrap();
-    let inside = isobar(&empty, &["new", "."]);
-    assert!(text(&inside.stderr).contains("cd .. && isobar new demo"), "{}", text(&inside.stderr));
+    for place in [".", "../demo"] {
+        let inside = isobar(&empty, &["new", place]);
+        assert!(text(&inside.stderr).contains("cd .. && isobar new demo"), "{}", text(&inside.stderr));
+    }
     assert!(isobar(folder.path(), &["new", "demo"]).status.success());
     assert!(empty.join("Cargo.toml").exists());
 }

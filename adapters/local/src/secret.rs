@@ -92,7 +92,10 @@ impl SecretStore for SecretFile {
         let value = if kind == ResourceKind::Config { "{…}" } else { "\"…\"" };
         let prefix = self.prefix.get().unwrap_or_default();
         let (name, file) = (key.strip_prefix(&prefix).unwrap_or(key), self.path.display());
-        format!(r#"run `isobar secrets set {name}`, add `"{key}": {value}` to the JSON object in {file} (mode 600)"#)
+        let stage = self.prefix.stage().map_or_else(String::new, |stage| format!(" --stage {stage}"));
+        format!(
+            r#"run `isobar secrets set {name}{stage}`, add `"{key}": {value}` to the JSON object in {file} (mode 600)"#
+        )
     }
 }
 

@@ -75,12 +75,12 @@ impl RunningApp {
     /// The app that runs in the working folder, or in that of the project. Failures: none runs, or another program answers.
     pub(crate) async fn find(args: &PackageArgs) -> Result<Self, Failure> {
         if args.package.is_none()
-            && let Some(file) = entry_file(&Place::here()?)
+            && let Some(file) = entry_file(&Place::here(None)?)
         {
             return Self::open(file).await;
         }
         let project = Project::find(args)?;
-        let place = Place::enter(&project.folder)?;
+        let place = Place::enter(&project.folder, None)?;
         match entry_file(&place) {
             Some(file) => Self::open(file).await,
             None => {
@@ -97,7 +97,7 @@ impl RunningApp {
 
     /// The app that runs in the working folder, for completions.
     pub(crate) async fn here() -> Option<Self> {
-        Self::open(entry_file(&Place::here().ok()?)?).await.ok()
+        Self::open(entry_file(&Place::here(None).ok()?)?).await.ok()
     }
 
     async fn open(file: PathBuf) -> Result<Self, Failure> {

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::project::PackageArgs;
 
-/// The characters of a reason or a body in the table.
+/// The characters of a body in the table.
 const EXCERPT: usize = 40;
 
 #[derive(Debug, Args)]
@@ -89,10 +89,10 @@ async fn list(args: &QueueArgs, output: &Output) -> Result<ExitCode, Failure> {
     } else {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let row = |(queue, it): &(&QueueState, Value)| {
-            let [reason, body] = [&it["reason"], &it["body"]].map(|value| excerpt(&text(value)));
+            let [reason, body] = [&it["reason"], &it["body"]].map(|value| one_line(&text(value)));
             // Without the milliseconds.
             let since = text(&it["died_at"]).chars().take(19).chain(['Z']).collect();
-            [queue.label(), text(&it["id"]), text(&it["attempts"]), since, reason, body]
+            [queue.label(), text(&it["id"]), text(&it["attempts"]), since, reason, excerpt(body)]
         };
         output
             .table(["QUEUE", "ID", "ATTEMPTS", "SINCE", "REASON", "BODY"], &found.iter().map(row).collect::<Vec<_>>());
@@ -162,11 +162,14 @@ fn select<'a>(app: &'a RunningApp, name: Option<&str>) -> Result<Vec<&'a QueueSt
     Ok(found)
 }
 
-/// The beginning of a text, in one line.
-fn excerpt(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(EXCERPT) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The beginning of a text.
+fn excerpt(text: String) -> String {
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }

@@ -7,7 +7,7 @@ pub(crate) fn unknown(app: &str, kind: &str, name: &str, known: &[&str]) -> Fail
     let failure = Failure::new(format!("the app `{app}` has no {kind} `{}`", name.escape_debug()));
     let list: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
     failure.hint(match (nearest(name, known), list.len()) {
-        (_, 0) => format!("it has no {kind} at all"),
+        (_, 0) => "isobar manifest prints what it declares".to_owned(),
         (Some(nearest), 1) => format!("did you mean `{nearest}`? It is the only one"),
         (Some(nearest), _) => format!("did you mean `{nearest}`? It has {}", list.join(", ")),
         (None, _) => format!("it has {}", list.join(", ")),

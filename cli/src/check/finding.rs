@@ -161,7 +161,8 @@ pub(super) fn grouped(findings: impl Iterator<Item = Finding>) -> Vec<Finding> {
     let mut groups: Vec<Finding> = Vec::new();
     for mut finding in findings {
         let is_same = |it: &&mut Finding| {
-            (it.level, it.target, it.row, &it.what) == (finding.level, finding.target, finding.row, &finding.what)
+            let texts = (&it.what, &it.action) == (&finding.what, &finding.action);
+            texts && (it.level, it.target, it.row) == (finding.level, finding.target, finding.row)
         };
         match groups.iter_mut().find(is_same) {
             Some(group) => group.of.append(&mut finding.of),

@@ -15,9 +15,8 @@ const DEVICES: &str = "aux com1 com2 com3 com4 com5 com6 com7 com8 com9 con lpt1
 
 /// The rule that a name breaks, if any.
 pub(super) fn problem(name: &str, template: Template) -> Option<String> {
-    if let Err(error) = check_name(name) {
-        let rule = error.message().split_once(" is not a logical name: ").map_or(error.message(), |(_, rule)| rule);
-        return Some(rule.to_owned());
+    if check_name(name).is_err() {
+        return Some(broken_rule(name));
     }
     let is_in = |words: &str| words.split_whitespace().any(|word| word == name);
     if is_in(RESERVED) {
@@ -28,6 +27,20 @@ pub(super) fn problem(name: &str, template: Template) -> Option<String> {
     }
     let depends = template.crates().any(|dependency| dependency.replace('_', "-") == name);
     depends.then(|| format!("the project depends on a crate of the name `{name}`"))
+}
+
+/// The rule of names that this one breaks.
+fn broken_rule(name: &str) -> String {
+    let wrong = name.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'));
+    match (wrong, name.chars().count()) {
+        (_, 0) => "it is empty".to_owned(),
+        (Some(wrong), _) => format!("it has `{}`, and a name has a-z, 0-9 and - only", wrong.escape_debug()),
+        (_, 1 | 2) => "it is too short: a name has at least 3 characters".to_owned(),
+        (_, length @ 41..) => format!("it has {length} characters, and a name has at most 40"),
+        _ if !name.starts_with(|c: char| c.is_ascii_lowercase()) => "a name begins with a letter".to_owned(),
+        _ if name.ends_with('-') => "a name does not end with -".to_owned(),
+        _ => "a name has no --".to_owned(),
+    }
 }
 
 /// A valid name that is similar.
