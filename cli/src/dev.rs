@@ -101,16 +101,42 @@ fn no_port(error: &std::io::Error) -> Failure {
     Failure::new("this system has no free port").because(error)
 }
 
-/// Ends at Ctrl-C, and at the signal that a supervisor sends, with the exit code.
+/// Ends at Ctrl-C, at the signal that a supervisor sends, and at the end of the terminal, with the exit code.
 async fn stop_signal() -> ExitCode {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => return ExitCode::SUCCESS,
-        }
-        return ExitCode::from(130);
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => ExitCode::from(130),
+        () = is_ended() => ExitCode::SUCCESS,
     }
-    let _ = tokio::signal::ctrl_c().await;
-    ExitCode::from(130)
+}
+
+#[cfg(unix)]
+async fn is_ended() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let received = async |kind| match signal(kind) {
+        Ok(mut signal) => _ = signal.recv().await,
+        Err(_) => std::future::pending().await,
+    };
+    let hangup = async {
+        match ignores_hangup() {
+            true => std::future::pending().await,
+            false => received(SignalKind::hangup()).await,
+        }
+    };
+    tokio::select! {
+        () = received(SignalKind::terminate()) => {}
+        () = hangup => {}
+    }
+}
+
+/// Whether `nohup` started this process.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(not(unix))]
+async fn is_ended() {
+    std::future::pending().await
 }

@@ -38,6 +38,7 @@ fn dev_serves_reloads_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut trial = Trial::start(&folder.path().canonicalize().unwrap());
     trial.requests_pass_through_unchanged();
+    trial.an_open_stream_ends_at_a_reload();
     trial.the_commands_call_the_app();
     trial.no_request_fails_while_builds_change();
     trial.a_build_that_fails_is_reported_and_the_one_before_serves();
@@ -269,6 +270,20 @@ impl Trial {
         client.read_until("first");
         assert_eq!(self.client().get("/last", "").0, 200);
         client.read_until("last");
+    }
+
+    /// It ends; and the child closes its data, so that the next one repairs nothing.
+    fn an_open_stream_ends_at_a_reload(&mut self) {
+        let mut client = self.client();
+        client.send("/stream", "");
+        client.read_until("first");
+        self.save();
+        let printed = self.is_served();
+        assert!(!printed.contains("repaired"), "{printed}");
+        assert!(!self.project.join(".isobar/isobar.redb.before-repair").exists());
+        let mut rest = Vec::new();
+        let _ = client.0.read_to_end(&mut rest);
+        assert!(!text(&rest).contains("last"));
     }
 
     fn the_commands_call_the_app(&mut self) {

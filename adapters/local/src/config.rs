@@ -35,6 +35,9 @@ const DOT_ENV: &str = ".env";
 /// The port to listen on, 3000 by default; `--port` has precedence.
 pub const PORT: &str = "PORT";
 
+/// The grace period behind a process in front, whose clients wait for the next start meanwhile.
+const GRACE_BEHIND_FRONT: Duration = Duration::from_secs(1);
+
 const PORT_NUMBER: &str = "a port number from 0 to 65535";
 
 const USAGE: &str = "\
@@ -76,7 +79,7 @@ pub struct LocalConfig {
     /// The token of the inspector; `None` for a new one.
     pub inspect_token: Option<Token>,
     /// The URL of the app at the process in front, such as `isobar dev`. The host then reports its addresses on stdout as a line
-    /// of JSON, writes no `inspector.json`, stops at the line `stop` on stdin, and exits where stdin ends without it.
+    /// of JSON, writes no `inspector.json`, and stops at the line `stop` on stdin and where stdin ends.
     pub front: Option<String>,
     /// How long requests and events in progress may continue after the signal to stop.
     pub grace: Duration,
@@ -128,7 +131,10 @@ impl LocalConfig {
         config.inspect_token = environment.var(ISOBAR_INSPECT_TOKEN).map(Token::of).transpose().map_err(named)?;
         config.imitates = environment.var(ISOBAR_AS).map(profile_of).transpose()?;
         config.chaos = environment.parse(ISOBAR_CHAOS, "a seed, an integer from 0")?;
-        config.front = environment.var(ISOBAR_FRONT).map(str::to_owned);
+        if let Some(front) = environment.var(ISOBAR_FRONT) {
+            config.front = Some(front.to_owned());
+            config.grace = GRACE_BEHIND_FRONT;
+        }
         config.placed = environment.locations()?.into_iter().map(|(_, at)| at).collect();
         let mut args = environment.args().iter().map(String::as_str);
         while let Some(arg) = args.next() {

@@ -298,7 +298,7 @@ impl Entrance {
 pub(crate) async fn signal(config: &LocalConfig) {
     if config.front.is_some() {
         return tokio::select! {
-            () = front::stop_line() => {}
+            () = front::stop_line(config.grace) => {}
             () = stop_signal() => {}
         };
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::project::{PackageArgs, Program, Project};
 
-/// How long requests to an old child may continue, and then its other work.
-const GRACE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(1)];
+/// How long requests to an old child may continue, and then the child, which ends the rest within 1 s and closes its data.
+const GRACE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
 /// How many changed files are named.
 const NAMED: usize = 3;
@@ -59,6 +59,7 @@ impl Session<'_> {
         if let Some(child) = self.child.take() {
             child.stop(GRACE[1]).await;
         }
+        self.output.step("Stopped", &self.project.package);
     }
 
     /// Waits for changes. A child that ends before that is reported.
@@ -91,7 +92,9 @@ impl Session<'_> {
                 self.output.step("Waiting", "for a change: the build failed, and the one before it serves");
             }
             Err(errors) => self.fail(&format!("`{}` does not build\n\n{errors}", self.project.package)),
-            Ok(built) if built.is_fresh && self.child.is_some() && !causes.iter().any(|path| is_setting(path)) => {
+            Ok(built)
+                if built.is_fresh && self.child.is_some() && !causes.iter().any(|path| self.watch.is_setting(path)) =>
+            {
                 self.output.step("Unchanged", "the program is the same");
             }
             Ok(built) => self.swap(&built.program, since).await?,
@@ -130,7 +133,7 @@ impl Session<'_> {
             let _ = write!(url, "?token={}", self.front.token.secret());
         }
         self.output.step("Inspector", &url);
-        self.output.step("Data", &format!("{}. Ctrl-C stops the app, and the data stays", self.data.display()));
+        self.output.step("Data", &format!("{} (it stays; Ctrl-C stops the app)", self.data.display()));
         Ok(())
     }
 
@@ -148,11 +151,6 @@ impl Session<'_> {
             more => format!("{names} and {more} more"),
         }
     }
-}
-
-/// A file that the program reads when it starts.
-fn is_setting(path: &Path) -> bool {
-    path.ends_with(".env")
 }
 
 fn seconds(duration: Duration) -> String {

@@ -114,8 +114,13 @@ impl Watch {
         }
     }
 
+    /// A file that the program reads when it runs, which changes no build.
+    pub(super) fn is_setting(&self, path: &Path) -> bool {
+        self.settings.iter().any(|file| file == path)
+    }
+
     fn counts(&self, path: &Path) -> bool {
-        if self.settings.iter().any(|file| file == path) {
+        if self.is_setting(path) {
             return true;
         }
         if *path == *self.lock {
