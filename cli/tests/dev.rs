@@ -266,6 +266,11 @@ impl Trial {
         let (status, message) = client.get("/headers", "connection: upgrade\r\nupgrade: websocket\r\n");
         assert!(status == 426 && message.contains("isobar has no WebSockets"), "{status} {message}");
 
+        let mut malformed = self.client();
+        let request = b"POST /body HTTP/1.1\r\nhost: it\r\ntransfer-encoding: chunked\r\n\r\nno length\r\n";
+        malformed.0.get_mut().write_all(request).unwrap();
+        malformed.read_until("isobar dev: the body of the request is malformed");
+
         assert!(client.send("/stream", "").starts_with("HTTP/1.1 200"));
         client.read_until("first");
         assert_eq!(self.client().get("/last", "").0, 200);
@@ -392,9 +397,13 @@ impl Trial {
         assert!(status == 503 && message.contains("no luck"), "{status} {message}");
         self.save();
         self.is_served();
-        assert_eq!(self.client().get("/exit", "").0, 502);
+        let ended = "isobar dev: the app ended the connection before it had answered\n";
+        assert_eq!(self.client().get("/exit", ""), (502, ended.to_owned()));
         self.dev.expect("Waiting for a change: the app ended (exit status: 3)");
         assert_eq!(self.client().get("/", "").0, 503);
+        let tick = isobar(&self.project, &["tick", "report"]);
+        let message = text(&tick.stderr);
+        assert!(message.lines().count() == 2 && message.contains("start isobar dev again"), "{message}");
         self.save();
         self.is_served();
     }
@@ -417,7 +426,15 @@ impl Trial {
             assert_eq!(self.client().get("/", "").1, self.build.to_string());
             assert_eq!(self.isobar(&["invoke", "count", "1"]), format!("{count}\n"));
         }
-        assert_eq!(self.dev.stop("INT"), Some(130));
+        fs::remove_file(self.project.join(".env")).unwrap();
+        self.dev.expect("Waiting for a change: the app ended");
+        for value in ["first", "second"] {
+            self.isobar(&["secrets", "set", "token", value]);
+            self.dev.ready();
+            assert_eq!(self.client().get("/token", "").1, value);
+        }
+        assert_eq!(self.dev.stop("HUP"), Some(0));
+        self.dev.expect("Stopped trial-dev");
         assert_eq!(processes(&self.project), [""; 0]);
     }
 }

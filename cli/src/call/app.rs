@@ -160,7 +160,17 @@ async fn exchange(entry: &EntryFile, file: &Path, call: Call<'_>, what: &str) ->
             Err(Failure::new(format!("{address} rejects the token in {}: another app has that port", file.display()))
                 .hint(format!("the app of this folder was killed; {START}")))
         }
-        status => Err(Failure::new(format!("{what}: {}", reason(status, &body)))),
+        status => Err(reported(what, &reason(status, &body))),
+    }
+}
+
+fn reported(what: &str, reason: &str) -> Failure {
+    let first = reason.lines().next().unwrap_or_default();
+    // The terminal of `isobar dev` has the other lines.
+    let has_no_app = first.starts_with("isobar dev: ") && (first.contains(" ended (") || first != reason);
+    match has_no_app {
+        true => Failure::new(format!("{what}: {first}")).hint("change a file, or start isobar dev again"),
+        false => Failure::new(format!("{what}: {reason}")),
     }
 }
 

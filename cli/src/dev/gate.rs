@@ -63,6 +63,15 @@ impl Gate {
         }
     }
 
+    /// Whether this child was stopped for the next one.
+    pub(super) fn has_replaced(&self, upstream: &Arc<Upstream>) -> bool {
+        match &*self.0.borrow() {
+            State::Starting => true,
+            State::Serving(current) => !Arc::ptr_eq(current, upstream),
+            State::Failed(_) => false,
+        }
+    }
+
     /// Answers requests with this reason from now on.
     pub(super) fn fail(&self, reason: &str) {
         self.0.send_replace(State::Failed(reason.into()));

@@ -1,5 +1,6 @@
 //! The reverse proxy: it changes nothing in a request or a response but what is of one connection only.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
@@ -54,7 +55,13 @@ pub(super) async fn answer(gate: Arc<Gate>, port: Port, request: Request<Body>) 
                 frame
             }))
         }),
-        Err(error) => text(StatusCode::BAD_GATEWAY, format!("the app closed the connection: {error}")),
+        Err(error) if is_of_body(&error) => {
+            text(StatusCode::BAD_REQUEST, "the body of the request is malformed".to_owned())
+        }
+        Err(_) => {
+            let what = if gate.has_replaced(&upstream) { "was restarted" } else { "ended the connection" };
+            text(StatusCode::BAD_GATEWAY, format!("the app {what} before it had answered"))
+        }
     }
 }
 
@@ -63,6 +70,12 @@ async fn send(upstream: &Upstream, port: Port, request: Request<Body>) -> Result
     let mut response = upstream.client.request(for_child(request, &authority)).await?.map(Body::new);
     remove_of_connection(response.headers_mut());
     Ok(response)
+}
+
+/// Whether the client's part of a request failed, not that of the child.
+fn is_of_body(error: &legacy::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    cause.is_some_and(hyper::Error::is_user)
 }
 
 fn for_child(request: Request<Body>, authority: &str) -> Request<Body> {

@@ -23,6 +23,9 @@ const GRACE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// How many changed files are named.
 const NAMED: usize = 3;
 
+/// What helps where the program that ended needs no change.
+const AGAIN: &str = "; a new start of isobar dev starts it too";
+
 pub(super) struct Session<'a> {
     pub(super) args: &'a PackageArgs,
     pub(super) output: &'a Output,
@@ -71,7 +74,7 @@ impl Session<'_> {
                 reason = child.ended() => reason,
             };
             self.child = None;
-            self.fail(&reason);
+            self.fail(&reason, AGAIN);
         }
     }
 
@@ -91,7 +94,7 @@ impl Session<'_> {
             Err(_) if self.child.is_some() => {
                 self.output.step("Waiting", "for a change: the build failed, and the one before it serves");
             }
-            Err(errors) => self.fail(&format!("`{}` does not build\n\n{errors}", self.project.package)),
+            Err(errors) => self.fail(&format!("`{}` does not build\n\n{errors}", self.project.package), ""),
             Ok(built)
                 if built.is_fresh && self.child.is_some() && !causes.iter().any(|path| self.watch.is_setting(path)) =>
             {
@@ -115,7 +118,7 @@ impl Session<'_> {
                 self.output.step("Ready", &format!("{}/ in {}", self.front.url, seconds(since.elapsed())));
                 self.present()?;
             }
-            Err(reason) => self.fail(&reason),
+            Err(reason) => self.fail(&reason, AGAIN),
         }
         self.watch.settle();
         Ok(())
@@ -137,9 +140,10 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn fail(&self, reason: &str) {
+    /// Waits with this reason, of whose lines the terminal has all but the first, and this advice.
+    fn fail(&self, reason: &str, advice: &str) {
         let first = reason.lines().next().unwrap_or_default();
-        self.output.step("Waiting", &format!("for a change: {first}"));
+        self.output.step("Waiting", &format!("for a change: {first}{advice}"));
         self.gate.fail(reason);
     }
 

@@ -16,6 +16,7 @@ pub fn app(cloud: &Cloud) -> App {
     let token = cloud.secret("token");
     let routes = Router::new()
         .route("/", get(async || BUILD.to_string()))
+        .route("/body", post(async |body: Bytes| body))
         .route("/exit", get(async || -> () { std::process::exit(3) }))
         .route("/headers", get(headers))
         .route("/last", get(async || LAST.add_permits(1)))
