@@ -26,7 +26,7 @@ const GLOBAL: &str = "Options of all commands";
 
 /// Makes, runs, checks and calls apps of isobar.
 #[derive(Debug, Parser)]
-#[command(name = "isobar", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(name = "isobar", version, arg_required_else_help = true)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Args {
     /// Use colors; auto: in a terminal, unless NO_COLOR is set
