@@ -31,7 +31,7 @@ pub(crate) struct SecretsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Set a value in the data folder; the app reads it at once under `isobar dev`, else within 5 minutes
+    /// Set a value in the data folder; the app reads it now under `isobar dev`, else within 5 minutes
     Set(SetArgs),
     /// Print what the app declares, and where each has its value, without the values
     List(StageArgs),
