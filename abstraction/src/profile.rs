@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use rows::{LIMITS, LimitRow, duration};
+pub use rows::{LIMITS, LimitRow, duration, number};
 
 /// The limits of a provider's services.
 ///

@@ -6,6 +6,7 @@
 mod args;
 mod call;
 mod check;
+mod config;
 mod dev;
 mod doctor;
 mod failure;

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use crate::config;
 use crate::failure::Failure;
 use crate::table;
 
@@ -109,9 +110,8 @@ impl Output {
     /// The columns of the terminal; no limit in a pipe.
     #[expect(clippy::unused_self, reason = "the width of the stream that this writes")]
     pub(crate) fn width(&self) -> usize {
-        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let terminal = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into());
-        columns.or_else(terminal).unwrap_or(usize::MAX)
+        config::columns().or_else(terminal).unwrap_or(usize::MAX)
     }
 
     /// Prints a step of the work, such as `Building demo`.

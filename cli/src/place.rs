@@ -1,11 +1,11 @@
 //! The working folder of an app, as the app sees it: its variables, its data folder, its secrets.
 
-use std::ffi::OsString;
 use std::path::Path;
 
 use isobar::driver::{Environment, ISOBAR_STAGE};
 use isobar::local::LocalConfig;
 
+use crate::config;
 use crate::failure::Failure;
 
 /// The configuration of the local provider in a folder.
@@ -28,8 +28,7 @@ impl Place {
 
     /// That of the working folder, with the data of this stage, or of the one that the variables name.
     pub(crate) fn here(stage: Option<&str>) -> Result<Self, Failure> {
-        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-        let shell = Environment::new(std::env::vars_os().filter_map(text), []);
+        let shell = config::shell();
         let shell = stage.map_or_else(|| shell.clone(), |stage| shell.clone().with_var(ISOBAR_STAGE, stage));
         let environment = match isobar::local::ADAPTER.complete {
             Some(complete) => complete(shell.clone())?,

@@ -8,6 +8,7 @@ use clap::Args;
 use isobar::manifest::{Manifest, VERSION};
 use serde::Deserialize;
 
+use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -236,5 +237,5 @@ struct Version {
 
 /// The cargo of the toolchain that runs this command.
 fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    Command::new(config::cargo())
 }

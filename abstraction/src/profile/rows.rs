@@ -34,7 +34,8 @@ pub const LIMITS: &[LimitRow] = &[
     ("delay of a message", "PS-16", |limits| duration(limits.message_delay)),
 ];
 
-fn number(value: u64) -> String {
+/// A number in groups of three digits, such as `4,500,000`.
+pub fn number(value: u64) -> String {
     let digits = value.to_string();
     let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
     groups.collect::<Vec<_>>().join(",")

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use isobar::driver::number;
 use isobar::local::{Excess, LocalConfig, LocalProvider};
 
 use super::finding::{Finding, divided};
@@ -63,13 +64,13 @@ impl Beyond {
         self.count += 1;
         if self.entries.len() < NAMED {
             self.resources.insert(excess.of.clone());
-            self.entries.push(format!("`{}` has {}", shortened(&excess.entry), thousands(excess.size)));
+            self.entries.push(format!("`{}` has {}", shortened(&excess.entry), number(excess.size)));
         }
     }
 
     fn finding(self, target: Target) -> Finding {
         let Self { first: Excess { what, row, limit, .. }, count, resources, entries } = self;
-        let (others, limit) = (count - entries.len(), thousands(limit));
+        let (others, limit) = (count - entries.len(), number(limit));
         let more = if others > 0 { format!(" and {others} more") } else { String::new() };
         let (entries, are) = (entries.join(", "), if count == 1 { "value is" } else { "values are" });
         let what = format!("{count} stored {are} beyond the limit of {limit} ({what}): {entries}{more}");
@@ -83,10 +84,4 @@ fn shortened(name: &str) -> String {
         shortened.push('…');
     }
     shortened
-}
-
-fn thousands(value: u64) -> String {
-    let digits = value.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
-    groups.collect::<Vec<_>>().join(",")
 }
