@@ -2,6 +2,15 @@
 
 use isobar_abstraction::Error;
 use isobar_abstraction::driver::Adapter;
+#[cfg(feature = "local")]
+use tracing::Subscriber;
+#[cfg(feature = "local")]
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+#[cfg(not(feature = "local"))]
+use tracing_subscriber::layer::Identity;
+#[cfg(feature = "local")]
+use tracing_subscriber::registry::LookupSpan;
 
 /// The providers of this build. [`main_with`](crate::main_with) accepts them together with others:
 /// `[isobar::ADAPTERS, &[other::ADAPTER]].concat()`.
@@ -15,6 +24,21 @@ pub const ADAPTERS: &[Adapter] = &[
     #[cfg(feature = "gcp")]
     isobar_gcp::ADAPTER,
 ];
+
+/// The layer of the log that the dashboard of the local provider reads.
+#[cfg(feature = "local")]
+pub(crate) fn history<S>(lines: &Targets) -> Option<impl Layer<S>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    Some(isobar_local::HistoryLayer::new().with_lines(lines.clone()).filtered())
+}
+
+/// No other provider has a dashboard.
+#[cfg(not(feature = "local"))]
+pub(crate) fn history(_: &Targets) -> Option<Identity> {
+    None
+}
 
 /// Names, schemes and marks of all isobar's providers, compiled or not: an error names the missing feature.
 pub(crate) const KNOWN: [Adapter; 4] = [

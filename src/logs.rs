@@ -10,16 +10,20 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, format};
 use tracing_subscriber::prelude::*;
 
+use crate::adapters;
 use crate::config::{CLICOLOR_FORCE, RUST_LOG};
 use fields::SpanFields;
 pub use test::TestLogs;
 
 /// Starts logging, unless the app has set a subscriber.
-pub(crate) fn start(environment: &Environment, local: bool) {
+///
+/// `has_dashboard` is whether the host is the one whose dashboard shows the log.
+pub(crate) fn start(environment: &Environment, local: bool, has_dashboard: bool) {
     let terminal = std::io::stderr().is_terminal() || environment.var(CLICOLOR_FORCE) == Some("1");
     let (filter, wrong) = filter(environment.var(RUST_LOG), local);
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry();
+    let history = has_dashboard.then(|| adapters::history(&filter)).flatten();
+    let registry = tracing_subscriber::registry().with(history);
     // A subscriber of the app has priority.
     let _ = match terminal {
         true => registry.with(lines.with_target(false).with_filter(filter)).try_init(),

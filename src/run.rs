@@ -41,8 +41,9 @@ pub fn main_with<A: IntoApp>(adapters: &[Adapter], app: impl FnOnce(&Cloud) -> A
     let asks_for_help = environment.args().iter().any(|arg| arg == "--help" || arg == "-h");
     // The platforms of isobar's providers log each request themselves. A laptop does not, and another platform may not.
     let logs_requests = |adapter: &Adapter| is_own(adapter.name) && !adapter.marks.is_empty();
-    let is_logged = selection::host(&environment, adapters).is_ok_and(logs_requests);
-    logs::start(&environment, !is_logged);
+    let host = selection::host(&environment, adapters);
+    let has_dashboard = host.as_ref().is_ok_and(|host| host.name == "local");
+    logs::start(&environment, !host.is_ok_and(logs_requests), has_dashboard);
     quiet_handlers();
     match start(&environment, adapters, app) {
         Ok(()) => ExitCode::SUCCESS,

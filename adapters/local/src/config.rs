@@ -2,11 +2,14 @@
 
 mod token;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use isobar_abstraction::driver::{Environment, ISOBAR_STAGE, Location, Prefix, Profile, ResourceKind, host::excerpt};
+use isobar_abstraction::driver::{
+    Environment, ISOBAR_STAGE, Location, Prefix, Profile, ResourceKind, ResourceUrl, host::excerpt,
+};
 use isobar_abstraction::{Error, EventQueue, Result};
 
 use crate::profile::PROFILE;
@@ -28,6 +31,9 @@ pub const ISOBAR_AS: &str = "ISOBAR_AS";
 
 /// The seed of faults on purpose; `isobar dev --chaos` sets it.
 pub const ISOBAR_CHAOS: &str = "ISOBAR_CHAOS";
+
+/// The URL of the store of secrets and configuration, which the facade reads.
+const SECRETS: &str = "ISOBAR_SECRETS";
 
 /// The file with further variables, in the working folder.
 const DOT_ENV: &str = ".env";
@@ -91,6 +97,10 @@ pub struct LocalConfig {
     pub check: bool,
     /// The provider whose limits and differences this one has.
     pub imitates: Option<Profile>,
+    /// The store of secrets and configuration, where it is not the provider's own.
+    pub secret_store: Option<ResourceUrl>,
+    /// The variables that have a value of a secret or a configuration.
+    pub variables: BTreeSet<String>,
     /// The seed of faults on purpose: messages that are late, delivered twice and in another order, and calls that fail.
     pub chaos: Option<u64>,
 }
@@ -114,7 +124,14 @@ impl LocalConfig {
             check: false,
             imitates: None,
             chaos: None,
+            secret_store: None,
+            variables: BTreeSet::new(),
         }
+    }
+
+    /// The file of secrets and configuration.
+    pub(crate) fn secret_file(&self) -> &Path {
+        self.secret_store.as_ref().map_or(&self.secrets, |url| Path::new(url.name()))
     }
 
     /// Reads the configuration from variables and arguments. Errors: `Config`, with the usage.
@@ -134,6 +151,11 @@ impl LocalConfig {
         if let Some(front) = environment.var(ISOBAR_FRONT) {
             config.front = Some(front.to_owned());
             config.grace = GRACE_BEHIND_FRONT;
+        }
+        config.secret_store = environment.var(SECRETS).map(ResourceUrl::parse_store).transpose()?;
+        for prefix in ResourceKind::VALUES.map(ResourceKind::variable_prefix) {
+            let names = environment.vars_with_prefix(&prefix).filter(|(_, value)| !value.is_empty());
+            config.variables.extend(names.map(|(name, _)| format!("{prefix}{name}")));
         }
         config.placed = environment.locations()?.into_iter().map(|(_, at)| at).collect();
         let mut args = environment.args().iter().map(String::as_str);

@@ -1,11 +1,10 @@
 //! The host: an HTTP server, workers, schedules, and a graceful stop.
 
-mod act;
 mod announce;
-mod endpoints;
 mod entry;
 mod front;
 mod inspect;
+mod recorded;
 mod schedule;
 mod signed;
 #[cfg(test)]
@@ -14,12 +13,14 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use http::Request;
+use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::host::answer;
 use isobar_abstraction::driver::{Clock, Function, Hosted, Provider};
 use isobar_abstraction::{Error, Result};
@@ -30,6 +31,7 @@ use tokio::task::JoinSet;
 use tower_service::Service;
 
 use crate::config::LocalConfig;
+use crate::history::History;
 use crate::state::State;
 use crate::{blob, event, key_value};
 use entry::Entry;
@@ -94,18 +96,27 @@ impl Server {
     pub async fn run(self, app: Hosted, stop: impl Future<Output = ()>) -> Result<()> {
         let Self { state, provider, listener, address, inspector } = self;
         let own = || format!("http://{}", announce::reachable(address));
-        state.signer.set_base(state.config.front.clone().unwrap_or_else(own));
+        let base = state.config.front.clone().unwrap_or_else(own);
+        state.signer.set_base(base.clone());
         prepare(&state, &app).await?;
+        state.history.load(state.store.folder());
         let (stopping, stopped) = watch::channel(false);
         let mut tasks = background(&state, &app, &Stop(stopped.clone()));
         let _file = present(&state, &app, address, inspector.as_ref())?;
         let options = Options::new(&state.profile.limits).with_grace(state.config.grace);
         let mut serving = JoinSet::new();
         if let Some(Entry { listener, token, .. }) = inspector {
-            let inspector = Inspector::new(Arc::clone(&state), Arc::clone(&provider), app.clone(), token);
-            let router = endpoints::router(inspector);
-            let answer = move |request| call(router.clone(), request);
             let mut stop = Stop(stopped.clone());
+            let router = inspect::router(Inspector {
+                state: Arc::clone(&state),
+                provider: Arc::clone(&provider),
+                app: app.clone(),
+                token: token.clone(),
+                url: base.clone(),
+                since: to_millis(state.clock.now()),
+                stop: stop.clone(),
+            });
+            let answer = move |request| call(router.clone(), inspect::admit(&token, request));
             serving.spawn(async move { isobar_serve::serve(listener, answer, options, stop.wait()).await });
         }
         let (entrance, mut stop_serving) = (Arc::new(Entrance::new(&state, provider, app)), Stop(stopped));
@@ -125,6 +136,9 @@ impl Server {
         };
         stopping.send_replace(true);
         drain(&mut tasks, &mut serving, grace).await;
+        if ended.is_ok() {
+            state.history.save(state.store.folder(), state.config.front.is_some());
+        }
         if let Some(totals) = state.chaos.as_ref().and_then(|chaos| chaos.totals()) {
             tracing::info!("{totals}");
         }
@@ -189,6 +203,7 @@ fn background(state: &Arc<State>, app: &Hosted, stop: &Stop) -> JoinSet<Result<(
             function,
             limits: &state.profile.limits,
             chaos: state.chaos.clone(),
+            history: state.history.clone(),
         };
         tasks.spawn(worker.run(stop.clone()));
     }
@@ -257,6 +272,7 @@ async fn call(mut router: axum::Router, request: Request<Body>) -> Response {
 struct Entrance {
     app: Hosted,
     clock: Arc<dyn Clock>,
+    history: History,
     signed: Signed,
     /// Of the app's own handlers.
     timeout: Duration,
@@ -267,8 +283,9 @@ struct Entrance {
 impl Entrance {
     fn new(state: &Arc<State>, provider: Arc<dyn Provider>, app: Hosted) -> Self {
         let timeout = state.profile.limits.http_timeout;
-        let (clock, signed) = (Arc::clone(&state.clock), Signed::new(Arc::clone(state), provider));
-        Self { app, clock, signed, timeout, warned: Once::new() }
+        let (clock, history) = (Arc::clone(&state.clock), state.history.clone());
+        let signed = Signed::new(Arc::clone(state), provider);
+        Self { app, clock, history, signed, timeout, warned: Once::new() }
     }
 
     async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
@@ -290,7 +307,9 @@ impl Entrance {
 
     async fn respond(&self, function: &dyn Function, timeout: Duration, request: Request<Body>) -> Response {
         let cx = event::context(&self.clock, timeout).with_trace_of(request.headers());
-        answer(function, request, cx).await
+        let (request, running) = self.history.begin_request(request, &cx, false);
+        let response = running.run(pin!(answer(function, request, cx))).await;
+        running.respond(response)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod config;
 mod deployment;
 mod event;
 mod family;
+mod history;
 mod host;
 mod key_value;
 pub mod profile;
@@ -43,6 +44,7 @@ use isobar_abstraction::{Error, Result};
 
 pub use config::{LocalConfig, Token};
 pub use deployment::{Excess, places};
+pub use history::HistoryLayer;
 pub use host::{EntryFile, Server};
 pub use isobar_serve::SystemClock;
 pub use secret::set_secret;
@@ -50,6 +52,7 @@ pub use secret::set_secret;
 use blob::{LocalBlob, Signer};
 use chaos::{Calls, Chaos, FaultyBlob, FaultyKeyValue, FaultyPubSub};
 use config::physical_name;
+use history::History;
 use key_value::LocalKeyValue;
 use profile::{PROFILE, imitating};
 use pub_sub::{LocalPubSub, Queue};
@@ -83,7 +86,8 @@ impl LocalProvider {
         let chaos = faulty.clone().or_else(|| profile.loose_delivery.then(|| Chaos::loose(to_millis(clock.now()))));
         let queue = Queue::new(store.clone(), Arc::clone(&clock), chaos.clone());
         let signer = Arc::new(Signer::new(store.clone()));
-        Self(Arc::new(State { config, profile, chaos, clock, store, queue, signer }), faulty)
+        let history = if config.inspect_port == Some(0) { History::default() } else { History::of_subscriber() };
+        Self(Arc::new(State { config, profile, chaos, clock, store, queue, signer, history }), faulty)
     }
 
     /// Reads the whole data file, and returns the result as a sentence. It changes nothing.

@@ -16,7 +16,7 @@ use isobar_abstraction::{Error, EventQueue, Result};
 
 pub(crate) use enqueue::Enqueuer;
 pub(crate) use lane::Row;
-pub(crate) use look::each_message;
+pub(crate) use look::{Waiting, each_message};
 pub(crate) use queue::{Leased, Queue};
 
 /// The name of a queue in the file: `topic/clicks`, or `topic/clicks/index`. The source has its physical name.

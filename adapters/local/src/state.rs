@@ -7,6 +7,7 @@ use isobar_abstraction::driver::{Clock, Profile};
 use crate::blob::Signer;
 use crate::chaos::Chaos;
 use crate::config::LocalConfig;
+use crate::history::History;
 use crate::pub_sub::Queue;
 use crate::store::Store;
 
@@ -21,4 +22,5 @@ pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) queue: Queue,
     pub(crate) signer: Arc<Signer>,
+    pub(crate) history: History,
 }

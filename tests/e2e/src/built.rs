@@ -76,5 +76,25 @@ fn build_apps(apps: &[&str], providers: &[&str]) -> Result<PathBuf> {
         .env("CARGO_PROFILE_DEV_DEBUG", "none")
         .current_dir(&root);
     cargo_build("the apps as users deploy them", &target, &mut build)?;
-    Ok(target.join(if profile == "dev" { "debug" } else { &profile }))
+    let folder = target.join(if profile == "dev" { "debug" } else { &profile });
+    for app in apps {
+        check_dashboard(&folder.join(app), providers.contains(&"local"))?;
+    }
+    Ok(folder)
+}
+
+/// A text that is in each binary with the local provider, and a file of its dashboard.
+const OF_THE_LAPTOP: [&[u8]; 2] =
+    [b"isobar_local::", include_bytes!("../../../adapters/local/src/host/dashboard/style.css")];
+
+/// A build for clouds has no symbol of the local provider, and no byte of its dashboard. Errors: `Config`.
+fn check_dashboard(binary: &Path, expected: bool) -> Result<()> {
+    let failed = |error| Error::internal(format!("cannot read {}", binary.display())).with_source(error);
+    let content = std::fs::read(binary).map_err(failed)?;
+    let has = |part: &&[u8]| memchr::memmem::find(&content, part).is_some();
+    match OF_THE_LAPTOP.iter().filter(|part| has(part)).count() {
+        0 if !expected => Ok(()),
+        2 if expected => Ok(()),
+        found => Err(Error::config(format!("{} has {found} of 2 parts of the dashboard", binary.display()))),
+    }
 }

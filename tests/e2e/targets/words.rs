@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[];
 /// Folders and files that are not checked: build output, other projects, and the texts about the words.
 const UNCHECKED_FOLDERS: [&str; 4] = [".git", "target", "node_modules", "peers"];
 const UNCHECKED_FILES: [&str; 2] = ["CHANGELOG.md", "STYLE.md"];
-const EXTENSIONS: [&str; 5] = ["rs", "md", "py", "sh", "toml"];
+const EXTENSIONS: [&str; 8] = ["rs", "md", "py", "sh", "toml", "js", "mjs", "html"];
 
 /// Where a word of the table must not appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

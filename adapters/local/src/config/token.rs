@@ -49,7 +49,7 @@ impl Token {
     }
 
     /// Compares in constant time.
-    fn is(&self, value: &[u8]) -> bool {
+    pub(crate) fn is(&self, value: &[u8]) -> bool {
         let token = self.0.as_bytes();
         value.len() == token.len() && value.iter().zip(token).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
     }

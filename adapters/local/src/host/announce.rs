@@ -36,8 +36,8 @@ pub(super) fn announce(state: &State, manifest: &Manifest, address: SocketAddr, 
         let _ = stderr.write_all(text.as_bytes());
         return;
     }
-    let inspector = entry.map(|entry| format!("http://{}", entry.address));
-    tracing::info!(app = manifest.app, url = %format!("http://{address}"), inspector, data = %data.display(), "serving");
+    let dashboard = entry.map(|entry| format!("http://{}", entry.address));
+    tracing::info!(app = manifest.app, url = %format!("http://{address}"), dashboard, data = %data.display(), "serving");
     for (what, text) in faults(&state.config) {
         tracing::info!("{what}: {text}");
     }
@@ -73,7 +73,7 @@ fn describe(state: &State, manifest: &Manifest, address: SocketAddr, data: &str,
     line("topics", manifest.topics().map(|it| it.name.clone()).collect());
     line("data", vec![data.to_owned()]);
     faults(&state.config).for_each(|(what, text)| line(what, vec![text]));
-    line("inspector", entry.map(Entry::url).into_iter().collect());
+    line("dashboard", entry.map(Entry::url).into_iter().collect());
     text.push_str(&unhandled(manifest));
     text.push('\n');
     text

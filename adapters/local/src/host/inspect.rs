@@ -1,34 +1,40 @@
-//! The inspector: shows stored data and waiting messages to people and tools, on a separate port.
+//! The inspector: shows what the app does and stores to people and tools, on a separate port: the dashboard and its API.
 //!
 //! It has the permissions of the app, so it listens on loopback only, requires the token of this start, and rejects
-//! the requests of web pages and proxies ([`check_loopback`]).
+//! the requests of other web pages and of proxies.
+
+mod act;
+mod dashboard;
+mod endpoints;
+mod events;
+mod guard;
+mod items;
+mod objects;
+mod overview;
+mod queues;
+mod settings;
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequestParts, Path, Query, Request, State};
-use axum::middleware::Next;
+use axum::extract::{FromRequestParts, Query};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
-use isobar_abstraction::blob::{ListCursor, ObjectInfo};
-use isobar_abstraction::clock::to_rfc3339;
 use isobar_abstraction::driver::{Hosted, Location, Provider, ResourceKind, Route, host};
-use isobar_abstraction::key_value::{Cursor, Entry};
 use isobar_abstraction::{Cloud, Error, ErrorKind, EventQueue};
-use isobar_serve::check_loopback;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Stop;
 use crate::config::{Token, physical_name};
-use crate::profile::PROFILE;
-use crate::pub_sub::Row;
-use crate::{blob, key_value, state};
+use crate::state;
+
+pub(super) use endpoints::router;
+pub(super) use guard::admit;
 
 pub(super) type Answer = Result<Indented, Failure>;
 
@@ -44,9 +50,14 @@ impl IntoResponse for Indented {
 /// The state of the endpoints.
 pub(super) struct Inspector {
     pub(super) state: Arc<state::State>,
-    provider: Arc<dyn Provider>,
+    pub(super) provider: Arc<dyn Provider>,
     pub(super) app: Hosted,
-    token: Token,
+    pub(super) token: Token,
+    /// The address of the app.
+    pub(super) url: String,
+    /// When the host started, in milliseconds since 1970: what ran before that has no result.
+    pub(super) since: u64,
+    pub(super) stop: Stop,
 }
 
 /// The parameters of all endpoints.
@@ -56,22 +67,40 @@ pub(super) struct Parameters {
     /// The guard has checked it.
     #[serde(rename = "token")]
     _token: Option<String>,
-    pub(super) partition: Option<String>,
+    partition: Option<String>,
     #[serde(default)]
-    pub(super) sort: String,
+    sort: String,
     #[serde(default)]
     prefix: String,
     limit: Option<usize>,
     after: Option<String>,
+    /// The id of a record.
+    before: Option<u64>,
+    /// 1 for the beginning of each value.
+    #[serde(default)]
+    brief: u8,
+    /// The version that an item must have.
+    version: Option<String>,
+    /// 1 for an item that must be absent.
+    #[serde(default)]
+    create: u8,
+    expires_at: Option<String>,
+    /// Only `/`: keys that contain it after the prefix become one entry.
+    delimiter: Option<String>,
+    /// 1 for an object as a file to store.
+    #[serde(default)]
+    download: u8,
+    /// The attributes of a message, as a JSON object.
+    attributes: Option<String>,
     /// The name of a queue of a source: a subscription of a topic, or object events of a bucket.
     queue: Option<String>,
-    pub(super) ordering_key: Option<String>,
+    ordering_key: Option<String>,
     /// In seconds.
     #[serde(default)]
-    pub(super) delay: u64,
+    delay: u64,
     /// The key of an object.
-    pub(super) key: Option<String>,
-    pub(super) content_type: Option<String>,
+    key: Option<String>,
+    content_type: Option<String>,
     /// The ids of dead letters, separated by commas; all without it.
     ids: Option<String>,
 }
@@ -81,8 +110,13 @@ impl Parameters {
         self.limit.unwrap_or(100).clamp(1, 1_000)
     }
 
-    pub(super) fn ids(&self) -> Option<Vec<String>> {
-        self.ids.as_ref().map(|ids| ids.split(',').map(str::to_owned).collect())
+    /// Errors: `InvalidInput` for what is no id.
+    fn ids(&self) -> Result<Option<Vec<String>>, Error> {
+        let id = |id: &str| {
+            let wrong = || Error::invalid_input(format!("`ids` contains `{}`, which is not an id", host::excerpt(id)));
+            id.parse::<u64>().map(|_| id.to_owned()).map_err(|_| wrong())
+        };
+        self.ids.as_ref().map(|ids| ids.split(',').map(id).collect()).transpose()
     }
 }
 
@@ -91,17 +125,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let query = Query::<Self>::from_request_parts(parts, state).await;
-        let wrong =
-            |rejection: QueryRejection| Error::invalid_input(format!("{rejection}; GET / lists the parameters"));
+        let wrong = |rejection: QueryRejection| {
+            let text = rejection.body_text();
+            let text = text.trim_start_matches("Failed to deserialize query string: ");
+            Error::invalid_input(format!("the parameters are wrong: {text}; GET / lists them"))
+        };
         Ok(query.map_err(wrong)?.0)
     }
 }
 
 impl Inspector {
-    pub(super) fn new(state: Arc<state::State>, provider: Arc<dyn Provider>, app: Hosted, token: Token) -> Self {
-        Self { state, provider, app, token }
-    }
-
     /// A cloud with the resources where the configuration of the app places them.
     pub(super) fn cloud(&self) -> Cloud {
         let route = |at: &Location| Route::new(Arc::clone(&self.provider), at.clone(), &[]);
@@ -141,188 +174,6 @@ impl Inspector {
 fn list(names: &mut dyn Iterator<Item = &str>) -> String {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-/// Accepts local tools that have the token.
-pub(super) async fn guard(State(inspector): State<Arc<Inspector>>, request: Request<Body>, next: Next) -> Response {
-    let mut response = if let Err(why) = check_loopback(request.uri(), request.headers()) {
-        (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()
-    } else if !inspector.token.is_in(&request) {
-        let help = "send the token of this start, as `Authorization: Bearer` or `?token=`; inspector.json in the data \
-                    folder has it\n";
-        (StatusCode::UNAUTHORIZED, help).into_response()
-    } else {
-        next.run(request).await
-    };
-    // The URL contains the token, and the responses are not cacheable.
-    for (name, value) in
-        [(REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")]
-    {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
-pub(super) async fn overview(State(inspector): State<Arc<Inspector>>) -> Answer {
-    let store = &inspector.state.store;
-    let named = |(name, count): (String, u64)| json!({"name": name, "count": count});
-    let queues = queues(&inspector)?;
-    Ok(Indented(json!({
-        "app": inspector.app.manifest.app,
-        "provider": PROFILE.provider,
-        "data": store.folder().display().to_string(),
-        "tables": key_value::tables(store)?.into_iter().map(named).collect::<Vec<_>>(),
-        "buckets": blob::buckets(store)?.into_iter().map(named).collect::<Vec<_>>(),
-        "queues": queues,
-        "manifest": *inspector.app.manifest,
-        "endpoints": [
-            "GET /tables/{table}?partition=&prefix=&limit=&after=",
-            "POST /tables/{table}?partition=&sort=  (calls the handler of writes)",
-            "GET /buckets/{bucket}?prefix=&limit=&after=",
-            "PUT /buckets/{bucket}?key=&content_type=  (the body is the object)",
-            "GET /topics/{topic}?queue=&limit=",
-            "POST /topics/{topic}?ordering_key=&delay=  (the body is the message; the delay is in seconds)",
-            "POST /schedules/{schedule}",
-            "POST /functions/{function}  (the body is the request, as JSON)",
-            "GET /dead-letters/{topics|buckets|tables}/{name}?queue=&limit=",
-            "POST /dead-letters/{topics|buckets|tables}/{name}?queue=&ids=  (puts them back)",
-            "DELETE /dead-letters/{topics|buckets|tables}/{name}?queue=&ids=  (deletes them)",
-        ],
-    })))
-}
-
-fn queues(inspector: &Inspector) -> Result<Vec<Value>, Error> {
-    let (queue, config) = (&inspector.state.queue, &inspector.state.config);
-    let now = inspector.state.clock.now();
-    let describe = |(queue, counts, next_due): (EventQueue, Row, Option<SystemTime>)| {
-        let queue = config.logical(&queue);
-        json!({
-            "kind": queue.kind().name(),
-            "name": queue.source(),
-            "queue": queue.name(),
-            "waiting": counts.waiting,
-            "running": counts.leased,
-            "dead": counts.dead,
-            "due": next_due.is_some_and(|due| due <= now),
-            "next_due": next_due.map(to_rfc3339),
-        })
-    };
-    Ok(queue.states()?.into_iter().map(describe).collect())
-}
-
-pub(super) async fn items(
-    State(inspector): State<Arc<Inspector>>,
-    Path(table): Path<String>,
-    parameters: Parameters,
-) -> Answer {
-    let table = inspector.cloud().table::<Bytes>(&table);
-    let after = parameters.after.as_deref().map(str::parse::<Cursor>).transpose()?;
-    let page = match &parameters.partition {
-        Some(partition) => {
-            table
-                .query(partition.as_str())
-                .prefix(&parameters.prefix)
-                .limit(parameters.limit())
-                .after(after)
-                .page()
-                .await?
-        }
-        None => table.scan().limit(parameters.limit()).after(after).page().await?,
-    };
-    let item = |entry: &Entry<Bytes>| {
-        json!({
-            "partition": entry.key.partition,
-            "sort": entry.key.sort,
-            "value": readable(&entry.value),
-            "version": entry.version,
-            "expires_at": entry.expires_at.map(to_rfc3339),
-        })
-    };
-    Ok(Indented(json!({"items": page.items.iter().map(item).collect::<Vec<_>>(), "next": page.next})))
-}
-
-/// JSON as JSON, text as text, and of everything else its size.
-fn readable(bytes: &[u8]) -> Value {
-    let text = || std::str::from_utf8(bytes).ok().map(Value::from);
-    serde_json::from_slice(bytes).ok().or_else(text).unwrap_or_else(|| json!(format!("{} bytes", bytes.len())))
-}
-
-pub(super) async fn objects_of(
-    State(inspector): State<Arc<Inspector>>,
-    Path(bucket): Path<String>,
-    parameters: Parameters,
-) -> Answer {
-    let after = parameters.after.as_deref().map(str::parse::<ListCursor>).transpose()?;
-    let page = inspector
-        .cloud()
-        .bucket(&bucket)
-        .list(&parameters.prefix)
-        .limit(parameters.limit())
-        .after(after)
-        .page()
-        .await?;
-    let object = |info: &ObjectInfo| json!({"key": info.key, "size": info.size, "modified": to_rfc3339(info.modified)});
-    Ok(Indented(json!({"objects": page.objects.iter().map(object).collect::<Vec<_>>(), "next": page.next})))
-}
-
-pub(super) async fn messages(
-    State(inspector): State<Arc<Inspector>>,
-    Path(topic): Path<String>,
-    parameters: Parameters,
-) -> Answer {
-    let queue = &inspector.state.queue;
-    let of = inspector.queue(ResourceKind::Topic, &topic, &parameters)?;
-    let counts = queue.counts(&of)?;
-    let message = |message: isobar_abstraction::driver::pub_sub::Message<Bytes>| {
-        json!({
-            "id": message.id,
-            "body": readable(&message.body),
-            "attributes": message.attributes,
-            "ordering_key": message.ordering_key,
-            "attempt": message.attempt,
-            "published_at": to_rfc3339(message.published_at),
-        })
-    };
-    let waiting: Vec<_> = queue.peek(&of, parameters.limit())?.into_iter().map(message).collect();
-    Ok(Indented(json!({"waiting": counts.waiting, "running": counts.leased, "dead": counts.dead, "messages": waiting})))
-}
-
-pub(super) async fn dead_letters(
-    State(inspector): State<Arc<Inspector>>,
-    Path((kind, name)): Path<(String, String)>,
-    parameters: Parameters,
-) -> Answer {
-    let queue = inspector.queue(kind_of(&kind)?, &name, &parameters)?;
-    let dead_letters = inspector.state.queue.dead_letters(&queue, parameters.limit())?;
-    let describe = |dead_letter: &isobar_abstraction::driver::pub_sub::DeadLetter| {
-        json!({
-            "id": dead_letter.id,
-            "attempts": dead_letter.attempts,
-            "reason": dead_letter.reason,
-            "died_at": to_rfc3339(dead_letter.died_at),
-            "body": String::from_utf8_lossy(&dead_letter.body),
-            "body_hex": std::str::from_utf8(&dead_letter.body).is_err().then(|| hex(&dead_letter.body)),
-            "attributes": dead_letter.attributes,
-        })
-    };
-    Ok(Indented(json!({"dead_letters": dead_letters.iter().map(describe).collect::<Vec<_>>()})))
-}
-
-/// Hexadecimal, for bodies that are not text.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(super) fn kind_of(kind: &str) -> Result<ResourceKind, Error> {
-    match kind {
-        "topics" => Ok(ResourceKind::Topic),
-        "buckets" => Ok(ResourceKind::Bucket),
-        "tables" => Ok(ResourceKind::Table),
-        other => {
-            let other = host::excerpt(other);
-            Err(Error::not_found(format!("`{other}` has no dead letters; use `topics`, `buckets` or `tables`")))
-        }
-    }
 }
 
 /// An error with its kind and all details, for users of this machine.

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::driver::host::handle;
 use isobar_abstraction::driver::{CronSchedule, Function};
 use isobar_abstraction::manifest::ScheduleTrigger;
 use isobar_abstraction::{Event, Result, Tick};
 use redb::{ReadableTable, TableDefinition};
 
-use super::Stop;
 use super::worker::LONGEST_SLEEP;
+use super::{Stop, recorded};
 use crate::event;
 use crate::state::State;
 use crate::store::{Store, failed};
@@ -72,7 +71,7 @@ async fn tick(state: &State, function: &dyn Function, schedule: &str, due: Syste
     let cx = event::context(&state.clock, state.profile.limits.event_timeout);
     let (invocation, trace) = (cx.invocation_id().to_owned(), cx.trace_parent().trace_id());
     let tick = Event::Schedule(Tick::new(schedule, due));
-    if let Err(error) = handle(function, tick, cx).await {
+    if let Err(error) = recorded::handle(state, function, tick, cx).await {
         tracing::error!(
             schedule,
             invocation,

@@ -19,8 +19,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 use tower_service::Service;
 
-use super::endpoints::router;
-use super::inspect::Inspector;
+use super::Stop;
+use super::inspect::{Inspector, admit, router};
 use crate::clock::SetClock;
 use crate::config::Token;
 use crate::{LocalConfig, LocalProvider};
@@ -38,16 +38,33 @@ fn hosted(provider: &LocalProvider, app: impl FnOnce(&Cloud) -> App) -> Hosted {
     Hosted::new(app, manifest)
 }
 
+fn token() -> Token {
+    Token::of("s3cret").unwrap()
+}
+
+fn inspector(provider: &LocalProvider, app: &Hosted) -> axum::Router {
+    // Without its sender, the signal to stop is there.
+    let (_, stopped) = tokio::sync::watch::channel(false);
+    router(Inspector {
+        state: Arc::clone(&provider.0),
+        provider: Arc::new(provider.clone()),
+        app: app.clone(),
+        token: token(),
+        url: "http://127.0.0.1:3000".to_owned(),
+        since: 0,
+        stop: Stop(stopped),
+    })
+}
+
 /// Asks the inspector at a path with headers, and answers with its status.
 async fn ask(uri: &str, headers: &[(&str, &str)]) -> StatusCode {
     let folder = tempfile::tempdir().unwrap();
     let provider = provider(&folder, &ManualClock::default());
     let app = hosted(&provider, |_| App::new("nothing"));
-    let state = Arc::clone(&provider.0);
-    let mut router = router(Inspector::new(state, Arc::new(provider), app, Token::of("s3cret").unwrap()));
+    let mut router = inspector(&provider, &app);
     let with = |request: http::request::Builder, (name, value): &(&str, &str)| request.header(*name, *value);
     let request = headers.iter().fold(Request::get(uri), with).body(Body::empty()).unwrap();
-    let response = router.call(request).await.unwrap();
+    let response = router.call(admit(&token(), request)).await.unwrap();
     assert_eq!(response.headers()["referrer-policy"], "no-referrer");
     response.status()
 }
@@ -57,6 +74,15 @@ async fn the_inspector_takes_its_token_from_tools_of_this_machine_only() {
     let (host, bearer) = (("host", "localhost:3001"), ("authorization", "Bearer s3cret"));
     assert_eq!(ask("/", &[host, bearer]).await, StatusCode::OK);
     assert_eq!(ask("/?limit=1&token=s3cret", &[host]).await, StatusCode::OK);
+    // The dashboard has it in its path.
+    assert_eq!(ask("/s3cret/", &[host]).await, StatusCode::OK);
+    assert_eq!(ask("/s3cret/tables/links?limit=1", &[host]).await, StatusCode::OK);
+    assert_eq!(ask("/?token=s3cret", &[host, ("accept", "text/html")]).await, StatusCode::SEE_OTHER);
+    for wrong in ["/index.html", "/s3cret", "/s3cre/", "/s3cret2/", "//s3cret/", "/x/s3cret/", "/%733cret/"] {
+        assert_eq!(ask(wrong, &[host]).await, StatusCode::UNAUTHORIZED, "{wrong}");
+    }
+    assert_eq!(ask("/s3cret/", &[("host", "evil.example")]).await, StatusCode::FORBIDDEN);
+    assert_eq!(ask("/s3cret/", &[host, ("origin", "http://localhost:3000")]).await, StatusCode::FORBIDDEN);
     for wrong in ["/", "/?token=", "/?token=s3creT", "/?token=s3cre", "/?token=s3cret2", "/?to=token=s3cret"] {
         assert_eq!(ask(wrong, &[host, ("authorization", "Bearer s3cre")]).await, StatusCode::UNAUTHORIZED, "{wrong}");
     }
@@ -86,8 +112,7 @@ async fn the_inspector_names_what_it_has_for_a_queue_a_topic_or_a_parameter_that
             .on_write(&cloud.table::<u32>("users"), written)
     });
     super::prepare(&provider.0, &app).await.unwrap();
-    let state = Arc::clone(&provider.0);
-    let mut router = router(Inspector::new(state, Arc::new(provider), app, Token::of("s3cret").unwrap()));
+    let mut router = inspector(&provider, &app);
     for (method, path, status, text) in [
         ("GET", "dead-letters/topics/jobs", 404, "no queue `default`; it has `mail`"),
         ("GET", "topics/jobs?queue=nope", 404, "no queue `nope`; it has `mail`"),
@@ -99,17 +124,45 @@ async fn the_inspector_names_what_it_has_for_a_queue_a_topic_or_a_parameter_that
         ("POST", "topics/jobs?dealy=2", 400, "dealy"),
         ("POST", "topics/jobs?delay=901", 400, "900 s"),
         ("POST", "topics/jobs?delay=900", 200, "id"),
+        ("POST", "topics/jobs?attributes=1", 400, "must be a JSON object of texts"),
+        ("GET", "queues/topics/jobs?queue=mail", 200, "\"due\": \"2026-01-01T00:15:00.000Z\""),
+        ("GET", "dead-letters/topics/jobs?queue=mail&after=x", 400, "not the id of a dead letter"),
         ("GET", "topics/jobs?queue=mail", 200, "\"waiting\": 1"),
         ("PUT", "buckets/nope?key=a", 404, "no bucket `nope`; it has `files`"),
         ("PUT", "buckets/files", 400, "add `?key=`"),
         ("PUT", "buckets/files?key=a%2Fb.txt&content_type=text%2Fplain", 200, "\"key\": \"a/b.txt\""),
         ("GET", "buckets/files", 200, "\"size\": 1"),
+        ("GET", "buckets/files?delimiter=/", 200, "\"a/\""),
+        ("GET", "buckets/files?delimiter=b", 400, "must be `/`"),
+        ("GET", "buckets/files/about?key=a%2Fb.txt", 200, "\"content_type\": \"text/plain\""),
+        ("GET", "buckets/files/about?key=b", 404, "b"),
+        ("DELETE", "buckets/files/object?key=a%2Fb.txt", 200, "{}"),
+        ("PUT", "tables/nope/item?partition=ann", 404, "no table `nope`; it has `users`"),
+        ("PUT", "tables/users/item", 400, "add `?partition=`"),
+        ("PUT", "tables/users/item?partition=ann&expires_at=soon", 400, "`expires_at` is `soon`"),
+        ("PUT", "tables/users/item?partition=ann&expires_at=2025-01-01T00:00:00Z", 400, "a later time"),
+        ("PUT", "tables/users/item?partition=ann&create=1", 200, "version"),
+        ("PUT", "tables/users/item?partition=ann&create=1", 409, "already-exists"),
+        ("PUT", "tables/users/item?partition=ann&version=x", 409, "conflict"),
+        ("GET", "tables/users/item?partition=ann", 200, "\"text\": \"7\""),
+        ("GET", "tables/users?brief=1", 200, "\"preview\": \"7\""),
+        ("GET", "tables/users/item?partition=bob", 404, "no item bob"),
+        ("DELETE", "tables/users/item?partition=ann&version=x", 409, "conflict"),
+        ("GET", "requests/1", 404, "no longer kept"),
+        ("POST", "requests/1", 404, "no longer kept"),
+        ("GET", "events?after=x", 400, "use the `id` of the last event"),
+        ("GET", "settings", 200, "\"settings\": []"),
         ("POST", "tables/users", 400, "add `?partition=`"),
         ("POST", "tables/users?partition=ann", 200, "\"outcome\": \"ack\""),
         ("POST", "tables/users?partition=ann&sort=x", 500, "no x"),
         ("POST", "tables/nope?partition=ann", 404, "no handler for"),
         ("DELETE", "dead-letters/topics/nope", 404, "no topic `nope`; it has `jobs`"),
-        ("DELETE", "dead-letters/topics/jobs?queue=mail&ids=1,x", 200, "\"dropped\": 0"),
+        ("DELETE", "dead-letters/topics/jobs?queue=mail&ids=1,x", 400, "contains `x`"),
+        ("DELETE", "dead-letters/topics/jobs?queue=mail&ids=1,2", 200, "\"dropped\": 0"),
+        ("POST", "tables/users?partition=", 400, "partition"),
+        ("GET", "requests/x", 400, "Cannot parse `x`"),
+        ("GET", "nope/x", 404, "no such endpoint"),
+        ("PATCH", "schedules", 405, "not allowed"),
     ] {
         let request = Request::builder().method(method).uri(format!("/{path}")).header("host", "localhost");
         let request = request.header("authorization", "Bearer s3cret").body(Body::from("7")).unwrap();

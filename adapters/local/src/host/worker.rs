@@ -1,16 +1,19 @@
 //! Workers: one for each queue that the app handles.
 
+use std::cmp::Ordering;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use isobar_abstraction::driver::host::deliver;
 use isobar_abstraction::driver::{Clock, Function, Limits, RetryPolicy};
-use isobar_abstraction::{Error, EventQueue, Outcome, Result};
+use isobar_abstraction::{Context, Error, Event, EventQueue, Outcome, Result};
 use tokio::task::JoinSet;
 
 use super::Stop;
 use crate::chaos::{Chaos, calm};
 use crate::event;
+use crate::history::{Ending, History, Running};
 use crate::pub_sub::{Leased, Queue};
 
 /// The most events of one queue that are handled concurrently.
@@ -33,6 +36,7 @@ pub(super) struct Worker {
     pub(super) function: Arc<dyn Function>,
     pub(super) limits: &'static Limits,
     pub(super) chaos: Option<Arc<Chaos>>,
+    pub(super) history: History,
 }
 
 impl Worker {
@@ -82,15 +86,18 @@ impl Worker {
         let attempt = message.attempt;
         let span = tracing::info_span!("queue", queue = %self.of, id = message.id.as_str());
         let cx = event::context(&self.clock, self.limits.event_timeout).with_attempt(attempt);
-        let outcome = match self.of.event(message) {
-            // A handler that ends the process has no outcome, and must not do that at every start.
-            _ if attempt > self.retry.max_attempts => Outcome::retry("the process ended during the last one"),
-            Ok(event) if attempt == self.retry.max_attempts => calm(deliver(self.function.as_ref(), event, cx)).await,
-            Ok(event) => deliver(self.function.as_ref(), event, cx).await,
-            Err(error) => Outcome::reject(format!("the stored event cannot be read: {}", error.message())),
+        let (outcome, running) = match self.of.event(message) {
+            Ok(event) => {
+                let running = self.history.begin(&event, &cx, false);
+                (running.run(pin!(self.deliver(event, cx))).await, running)
+            }
+            Err(error) => {
+                let reason = format!("the stored event cannot be read: {}", error.message());
+                (Outcome::reject(reason), Running::default())
+            }
         };
         let longest = self.limits.longest_retry(leased.message.ordering_key.as_deref());
-        let settlement = span.in_scope(|| self.retry.settle(attempt, outcome, longest));
+        let settlement = span.in_scope(|| self.retry.settle(attempt, outcome.clone(), longest));
         let settlement = match &self.chaos {
             Some(chaos) => {
                 let attempts = (attempt, self.retry.max_attempts);
@@ -98,7 +105,20 @@ impl Worker {
             }
             None => settlement,
         };
-        self.queue.settle(&self.stored, vec![(leased, settlement)]).await
+        let ending = Ending::of_settlement(&settlement, &outcome);
+        let settled = self.queue.settle(&self.stored, vec![(leased, settlement)]).await;
+        running.end(ending);
+        settled
+    }
+
+    async fn deliver(&self, event: Event, cx: Context) -> Outcome {
+        let function = self.function.as_ref();
+        match cx.attempt().cmp(&self.retry.max_attempts) {
+            Ordering::Less => deliver(function, event, cx).await,
+            Ordering::Equal => calm(deliver(function, event, cx)).await,
+            // A handler that ends the process has no outcome, and must not do that at every start.
+            Ordering::Greater => Outcome::retry("the process ended during the last one"),
+        }
     }
 }
 

@@ -14,11 +14,12 @@ use crate::store::failed;
 const BATCH: usize = 100;
 
 impl Queue {
-    /// Up to `limit` dead letters, the first published first.
-    pub(crate) fn dead_letters(&self, queue: &EventQueue, limit: usize) -> Result<Vec<DeadLetter>> {
+    /// Up to `limit` dead letters after this id, the first published first.
+    pub(crate) fn dead_letters(&self, queue: &EventQueue, after: Option<u64>, limit: usize) -> Result<Vec<DeadLetter>> {
         let read = self.store().read()?;
         let Some(row) = row(&read, queue)? else { return Ok(Vec::new()) };
-        let all = open(&read, DEAD)?.range((row.number, 0)..=(row.number, u64::MAX)).map_err(failed)?;
+        let first = after.map_or(0, |after| after.saturating_add(1));
+        let all = open(&read, DEAD)?.range((row.number, first)..=(row.number, u64::MAX)).map_err(failed)?;
         let mut dead_letters = Vec::new();
         for stored in all.take(limit) {
             let (place, stored) = stored.map_err(failed)?;

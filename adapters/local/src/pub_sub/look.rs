@@ -16,6 +16,20 @@ use super::{from_key, key};
 use crate::family;
 use crate::store::failed;
 
+/// A message that waits.
+pub(crate) struct Waiting {
+    pub(crate) message: Message<Bytes>,
+    /// When it is due; `None` after others of its ordering key.
+    pub(crate) due: Option<SystemTime>,
+}
+
+/// The place of a message that waits, with its deliveries so far.
+struct Place {
+    sequence: u64,
+    attempts: u32,
+    due: Option<SystemTime>,
+}
+
 impl Queue {
     /// When the next message is due; it may be past.
     pub(crate) fn next_due(&self, queue: &EventQueue) -> Result<Option<SystemTime>> {
@@ -52,7 +66,7 @@ impl Queue {
 
     /// Up to `limit` messages that wait: in the order in which they are due, and after them those
     /// that wait for another of their ordering key.
-    pub(crate) fn peek(&self, queue: &EventQueue, limit: usize) -> Result<Vec<Message<Bytes>>> {
+    pub(crate) fn peek(&self, queue: &EventQueue, limit: usize) -> Result<Vec<Waiting>> {
         let read = self.store().read()?;
         let Some(row) = row(&read, queue)? else { return Ok(Vec::new()) };
         let mut places = due(&read, row.number, limit)?;
@@ -61,9 +75,10 @@ impl Queue {
         }
         let messages = open(&read, MESSAGES)?;
         let mut peeked = Vec::new();
-        for (sequence, attempts) in places {
+        for Place { sequence, attempts, due } in places {
             if let Some(record) = messages.get((row.number, sequence)).map_err(failed)? {
-                peeked.push(Record::decode(record.value())?.into_message(sequence, attempts.saturating_add(1)));
+                let message = Record::decode(record.value())?.into_message(sequence, attempts.saturating_add(1));
+                peeked.push(Waiting { message, due });
             }
         }
         Ok(peeked)
@@ -89,15 +104,20 @@ pub(crate) fn each_message(read: &ReadTransaction, mut visit: impl FnMut(&str, &
     Ok(())
 }
 
-/// Sequences and deliveries so far, of what is due next.
-fn due(read: &ReadTransaction, source: u32, limit: usize) -> Result<Vec<(u64, u32)>> {
+/// The places of what is due next.
+fn due(read: &ReadTransaction, source: u32, limit: usize) -> Result<Vec<Place>> {
     let due = open(read, DUE)?.range(all_due(source)).map_err(failed)?.take(limit);
-    let due = due.map(|row| row.map(|(place, attempts)| (place.value().2, attempts.value())));
+    let due = due.map(|row| {
+        row.map(|(place, attempts)| {
+            let (_, due_ms, sequence) = place.value();
+            Place { sequence, attempts: attempts.value(), due: Some(from_millis(due_ms)) }
+        })
+    });
     due.collect::<Result<_, _>>().map_err(failed)
 }
 
-/// Sequences of those that are not the first of their ordering key, and were never delivered.
-fn blocked(read: &ReadTransaction, source: u32, limit: usize) -> Result<Vec<(u64, u32)>> {
+/// The places of those that are not the first of their ordering key, and were never delivered.
+fn blocked(read: &ReadTransaction, source: u32, limit: usize) -> Result<Vec<Place>> {
     let (mut blocked, mut key_before) = (Vec::new(), None);
     for stored in open(read, ORDERED)?.range((source, "", 0)..(source + 1, "", 0)).map_err(failed)? {
         let (place, _) = stored.map_err(failed)?;
@@ -105,7 +125,7 @@ fn blocked(read: &ReadTransaction, source: u32, limit: usize) -> Result<Vec<(u64
         if key_before.as_deref() != Some(key) {
             key_before = Some(key.to_owned());
         } else if blocked.len() < limit {
-            blocked.push((sequence, 0));
+            blocked.push(Place { sequence, attempts: 0, due: None });
         } else {
             break;
         }

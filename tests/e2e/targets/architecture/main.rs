@@ -182,6 +182,7 @@ const OWN_FILES: &[(&str, &str, &str)] = &[
     ("aws", "service_error.rs", "STS, which issues credentials, reports errors as the other services do"),
     ("local", "store.rs", "the one file behind key-value, blobs and queues"),
     ("local", "chaos.rs", "faults on purpose, of all services and of the host"),
+    ("local", "history.rs", "what the app handled lately, for the dashboard"),
     ("local", "family.rs", "one redb table for each table or bucket, so that each knows its size"),
     ("local", "clock.rs", "a clock for the unit tests"),
 ];

@@ -20,7 +20,7 @@ async fn a_dead_letter_keeps_the_message_and_the_reason() {
     bench.clock.advance(seconds(1));
     kill(&bench, "no such user").await;
     let bench = bench.crash().await;
-    let dead_letters = bench.queue.dead_letters(&bench.jobs, 9).unwrap();
+    let dead_letters = bench.queue.dead_letters(&bench.jobs, None, 9).unwrap();
     let dead_letter = &dead_letters[0];
     assert_eq!((dead_letters.len(), dead_letter.id.as_str(), dead_letter.attempts), (1, ids[0].as_str(), 2));
     assert_eq!((dead_letter.reason.as_str(), dead_letter.died_at), ("no such user", bench.clock.now()));
@@ -40,7 +40,7 @@ async fn a_redriven_message_starts_again_with_its_id() {
     assert_eq!(bodies(&leased), ["a", "c"]);
     assert_eq!((leased[1].message.id.as_str(), leased[1].message.attempt), (ids[2].as_str(), 1));
     bench.settle(leased, Settlement::DeadLetter("bad again".into())).await;
-    let dead_letters = bench.queue.dead_letters(&bench.jobs, 2).unwrap();
+    let dead_letters = bench.queue.dead_letters(&bench.jobs, None, 2).unwrap();
     let reasons: Vec<_> =
         dead_letters.iter().map(|dead_letter| (dead_letter.id.as_str(), dead_letter.reason.as_str())).collect();
     assert_eq!(reasons, [(ids[0].as_str(), "bad again"), (ids[1].as_str(), "bad")]);

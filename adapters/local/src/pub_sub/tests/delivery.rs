@@ -178,7 +178,7 @@ async fn a_peek_shows_what_waits_and_leases_nothing() {
     bench.publish(vec![keyed("k", "k1"), keyed("k", "k2"), raw("a"), keyed("l", "l1"), keyed("l", "l2")]).await;
     let peek = |limit| {
         let peeked = bench.queue.peek(&bench.jobs, limit).unwrap();
-        peeked.iter().map(|message| String::from_utf8_lossy(&message.body).into_owned()).collect::<Vec<_>>()
+        peeked.iter().map(|waiting| String::from_utf8_lossy(&waiting.message.body).into_owned()).collect::<Vec<_>>()
     };
     assert_eq!(peek(2), ["k1", "a"]);
     assert_eq!(peek(4), ["k1", "a", "l1", "k2"]);

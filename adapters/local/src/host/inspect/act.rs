@@ -8,14 +8,15 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, HeaderMap};
 use isobar_abstraction::blob::PutOptions;
-use isobar_abstraction::driver::{ResourceKind, host};
-use isobar_abstraction::key_value::Key;
+use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::pub_sub::Outgoing;
 use isobar_abstraction::{Error, Event, Invocation, Tick, WriteEvent};
 use serde_json::json;
 
-use super::inspect::{Answer, Failure, Indented, Inspector, Parameters, kind_of};
+use super::queues::kind_of;
+use super::{Answer, Failure, Indented, Inspector, Parameters, items, objects};
 use crate::event;
+use crate::host::recorded;
 
 pub(super) async fn publish(
     State(inspector): State<Arc<Inspector>>,
@@ -26,6 +27,12 @@ pub(super) async fn publish(
     let mut message = Outgoing::new(body);
     message.ordering_key = parameters.ordering_key;
     message.delay = Duration::from_secs(parameters.delay);
+    if let Some(attributes) = &parameters.attributes {
+        let wrong = |error| {
+            Error::invalid_input(r#"`attributes` must be a JSON object of texts: {"NAME": "VALUE"}"#).with_source(error)
+        };
+        message.attributes = serde_json::from_str(attributes).map_err(wrong)?;
+    }
     inspector.check_declared(ResourceKind::Topic, &topic)?;
     let id = inspector.cloud().topic::<Bytes>(&topic).publish(message).await?;
     Ok(Indented(json!({"id": id})))
@@ -38,10 +45,10 @@ pub(super) async fn put_object(
     content: Body,
 ) -> Answer {
     inspector.check_declared(ResourceKind::Bucket, &bucket)?;
-    let key = parameters.key.ok_or_else(|| Error::invalid_input("an object has a key: add `?key=`"))?;
+    let key = objects::key(&parameters)?;
     let mut options = PutOptions::default();
-    options.content_type = parameters.content_type;
-    let version = inspector.cloud().bucket(&bucket).put_stream(&key, content.into_data_stream(), options).await?;
+    options.content_type.clone_from(&parameters.content_type);
+    let version = inspector.cloud().bucket(&bucket).put_stream(key, content.into_data_stream(), options).await?;
     Ok(Indented(json!({"key": key, "version": version})))
 }
 
@@ -56,15 +63,16 @@ pub(super) async fn written(
     Path(table): Path<String>,
     parameters: Parameters,
 ) -> Answer {
-    let partition = parameters.partition.ok_or_else(|| Error::invalid_input("an item has a key: add `?partition=`"))?;
-    let key = Key::new(partition, parameters.sort);
+    let key = items::key(&parameters)?;
+    // No table can have a key that is not valid, which is an error of the client.
+    inspector.cloud().table::<Bytes>(&table).get_entry(key.clone()).await?;
     handle(&inspector, Event::Write(WriteEvent::new(table.as_str(), key.clone()))).await?;
     Ok(Indented(json!({"table": table, "key": key, "outcome": "ack"})))
 }
 
 async fn handle(inspector: &Inspector, event: Event) -> Result<(), Error> {
     let cx = event::context(&inspector.state.clock, inspector.state.profile.limits.event_timeout);
-    host::handle(inspector.app.function.as_ref(), event, cx).await?.into_result()
+    recorded::handle(&inspector.state, inspector.app.function.as_ref(), event, cx).await?.into_result()
 }
 
 pub(super) async fn invoke(
@@ -75,7 +83,8 @@ pub(super) async fn invoke(
 ) -> Result<Response, Failure> {
     let cx =
         event::context(&inspector.state.clock, inspector.state.profile.limits.event_timeout).with_trace_of(&headers);
-    let answer = host::invoke(inspector.app.function.as_ref(), Invocation::new(function, payload), cx).await?;
+    let call = Invocation::new(function, payload);
+    let answer = recorded::invoke(&inspector.state, inspector.app.function.as_ref(), call, cx).await?;
     Ok(([(CONTENT_TYPE, "application/json")], answer).into_response())
 }
 
@@ -85,7 +94,7 @@ pub(super) async fn redrive(
     parameters: Parameters,
 ) -> Answer {
     let queue = inspector.queue(kind_of(&kind)?, &name, &parameters)?;
-    let redriven = inspector.state.queue.redrive(&queue, parameters.ids()).await?;
+    let redriven = inspector.state.queue.redrive(&queue, parameters.ids()?).await?;
     Ok(Indented(json!({"redriven": redriven})))
 }
 
@@ -95,6 +104,6 @@ pub(super) async fn drop_dead_letters(
     parameters: Parameters,
 ) -> Answer {
     let queue = inspector.queue(kind_of(&kind)?, &name, &parameters)?;
-    let dropped = inspector.state.queue.drop_dead_letters(&queue, parameters.ids()).await?;
+    let dropped = inspector.state.queue.drop_dead_letters(&queue, parameters.ids()?).await?;
     Ok(Indented(json!({"dropped": dropped})))
 }
