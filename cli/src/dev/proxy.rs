@@ -48,6 +48,8 @@ pub(super) async fn answer(gate: Arc<Gate>, port: Port, request: Request<Body>) 
         Err(reason) => return text(StatusCode::SERVICE_UNAVAILABLE, reason),
     };
     match send(&upstream, port, request).await {
+        // A stream of events has no end for which a reload could wait.
+        Ok(response) if is_event_stream(response.headers()) => response,
         Ok(response) => response.map(|body| {
             Body::new(body.map_frame(move |frame| {
                 // Until the last frame the child must not be stopped.
@@ -70,6 +72,10 @@ async fn send(upstream: &Upstream, port: Port, request: Request<Body>) -> Result
     let mut response = upstream.client.request(for_child(request, &authority)).await?.map(Body::new);
     remove_of_connection(response.headers_mut());
     Ok(response)
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// Whether the client's part of a request failed, not that of the child.

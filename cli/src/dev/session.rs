@@ -124,7 +124,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Reports the inspector, once.
+    /// Reports the dashboard, once.
     fn present(&mut self) -> Result<(), Failure> {
         if self.entry.is_some() {
             return Ok(());
@@ -132,10 +132,12 @@ impl Session<'_> {
         self.entry = Some(EntryFile::write(&self.data, self.inspector, &self.front.token)?);
         let mut url = format!("http://{}/", self.inspector);
         if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-            // A log must not contain it.
             let _ = write!(url, "?token={}", self.front.token.secret());
+        } else {
+            // A log must not contain it.
+            let _ = write!(url, " with the token in {}/inspector.json", self.data.display());
         }
-        self.output.step("Inspector", &url);
+        self.output.step("Dashboard", &url);
         self.output.step("Data", &format!("{} (it stays; Ctrl-C stops the app)", self.data.display()));
         Ok(())
     }

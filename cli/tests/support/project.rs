@@ -16,10 +16,19 @@ pub(crate) fn root() -> PathBuf {
 
 /// Makes a project, with the dependency versions of this repository, which are there without a network.
 pub(crate) fn project(folder: &Path, name: &str, args: &[&str]) -> PathBuf {
+    fetch();
     let made = isobar(folder, &[&["new", name], args].concat());
     assert!(made.status.success(), "{}", text(&made.stderr));
     fs::copy(root().join("Cargo.lock"), folder.join(name).join("Cargo.lock")).unwrap();
     folder.join(name)
+}
+
+/// Fetches the dependencies of all platforms, which `cargo metadata` reads and a build does not. Without a network they must be
+/// there already.
+fn fetch() {
+    let mut fetch =
+        command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), &root(), &["fetch", "--quiet"]);
+    let _ = fetch.env_remove("CARGO_NET_OFFLINE").output().unwrap();
 }
 
 pub(crate) fn isobar(folder: &Path, args: &[&str]) -> Output {
