@@ -1,5 +1,5 @@
 //! Emulators of the clouds, which other projects wrote and the tests start: Python programs in the versions of
-//! `emulators/requirements.txt`, Node programs in those of `emulators/node/package-lock.json`, one in Go in the version of
+//! `emulators/requirements.txt`, Node programs in those of `emulators/*/package-lock.json`, one in Go in the version of
 //! `fake_gcs`, one in Rust, which `cosmos-emulator/` builds, and those of Google, as `gcloud` installs them.
 //!
 //! They listen on the loopback only, on a free port, and end with the process that started them, however that ends. Their
@@ -9,6 +9,7 @@
 //! Everything that they install is announced on standard error before it is fetched.
 
 mod azurite;
+mod browser;
 mod cosmos;
 mod fake_gcs;
 mod framework;
@@ -31,6 +32,7 @@ use isobar::Result;
 use isobar_conformance::{Absent, Need, Needs};
 
 pub use azurite::{ACCOUNT, ACCOUNT_KEY, Azurite};
+pub use browser::{Browser, BrowserTrials};
 pub use cosmos::{COSMOS_KEY, CosmosEmulator, CosmosProgram};
 pub use fake_gcs::FakeGcs;
 pub use framework::Framework;
@@ -46,6 +48,7 @@ use served::{START_TIMEOUT, Served};
 pub const NEEDS: Needs = Needs::new(&[
     Need::new("python"),
     Need::new("node"),
+    Need::new("chromium"),
     Need::new("go"),
     Need::group("java", &["firestore-emulator", "pubsub-emulator"]),
     Need::new("firestore-emulator"),

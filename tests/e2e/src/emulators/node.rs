@@ -1,4 +1,4 @@
-//! A Node with packages in pinned versions: a folder under `target/`, filled from `emulators/node/package-lock.json`.
+//! A Node with packages in pinned versions: a folder under `target/`, filled from a `package-lock.json` below `emulators/`.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,27 @@ use super::installed::{Installation, hash, run, sources};
 use super::progress::Work;
 use super::{Absent, NEEDS};
 
-/// All packages, each in one version and with the hash of its content.
-const LOCK: &str = include_str!("../../emulators/node/package-lock.json");
+/// The packages of a folder of `emulators`.
+pub(super) struct Packages {
+    /// The need, as `ISOBAR_REQUIRE` and `ISOBAR_WITHOUT` name it.
+    pub(super) need: &'static str,
+    /// The folder.
+    pub(super) folder: &'static str,
+    /// All packages, each in one version and with the hash of its content.
+    pub(super) lock: &'static str,
+    /// What is installed, such as `the Python packages`.
+    pub(super) name: &'static str,
+    /// Content, source and size of what is fetched.
+    pub(super) source: &'static str,
+}
+
+const EMULATORS: Packages = Packages {
+    need: NEED,
+    folder: "node",
+    lock: include_str!("../../emulators/node/package-lock.json"),
+    name: "the Node packages",
+    source: "Azurite and Google's functions framework; from the npm registry, 200 MB",
+};
 
 /// The need that `ISOBAR_REQUIRE` and `ISOBAR_WITHOUT` can name.
 const NEED: &str = "node";
@@ -17,25 +36,26 @@ const NEED: &str = "node";
 /// The oldest Node that the packages run on.
 const OLDEST: u32 = 20;
 
-/// A Node with the packages of `emulators/node/package.json`.
+/// A Node with packages.
 #[derive(Debug, Clone)]
 pub struct Node {
     folder: PathBuf,
 }
 
 impl Node {
-    /// The packages, installed if they are not there yet. Test binaries that run at the same time wait for the one that
-    /// installs them.
+    /// The packages of the emulators, installed if they are not there yet. Test binaries that run at the same time wait for the
+    /// one that installs them.
     pub fn ready() -> Result<Self, Absent> {
+        Self::with(&EMULATORS)
+    }
+
+    pub(super) fn with(packages: &Packages) -> Result<Self, Absent> {
         NEEDS.check(NEED)?;
         let version = find()?;
-        let installation = Installation {
-            need: NEED,
-            name: "the Node packages",
-            source: "Azurite and Google's functions framework; from the npm registry, 200 MB",
-            folder: format!("node-{:016x}", hash(&[&version, LOCK])),
-        };
-        Ok(Self { folder: installation.once(install)? })
+        let &Packages { need, name, source, lock, folder } = packages;
+        let installation =
+            Installation { need, name, source, folder: format!("{folder}-{:016x}", hash(&[&version, lock])) };
+        Ok(Self { folder: installation.once(|to, work| install(&sources().join(folder), to, work))? })
     }
 
     /// A command that runs a program of the packages, and ends it with this process.
@@ -51,24 +71,36 @@ impl Node {
         command.arg(sources().join("node").join(program)).arg(&self.folder);
         command
     }
+
+    /// A command that runs a program of `emulators`, which ends itself with this process, on the folder of the packages.
+    pub(super) fn own_command(&self, program: &str) -> Command {
+        let mut command = node();
+        command.arg(sources().join(program)).arg(&self.folder);
+        command
+    }
 }
 
 fn serve() -> Command {
-    let mut command = Command::new("node");
-    // The user's settings of Node must not change the programs under test.
-    command.arg(sources().join("node").join("serve.cjs")).env_remove("NODE_OPTIONS");
+    let mut command = node();
+    command.arg(sources().join("node").join("serve.cjs"));
     command
 }
 
-fn install(folder: &Path, work: &mut Work) -> Result<(), String> {
+fn node() -> Command {
+    let mut command = Command::new("node");
+    // The user's settings of Node must not change the programs under test.
+    command.env_remove("NODE_OPTIONS");
+    command
+}
+
+fn install(lists: &Path, folder: &Path, work: &mut Work) -> Result<(), String> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| format!("{what}: {error}")
     };
     std::fs::create_dir_all(folder).map_err(failed("cannot create the folder"))?;
     for file in ["package.json", "package-lock.json"] {
-        let from = sources().join("node").join(file);
-        std::fs::copy(from, folder.join(file)).map_err(failed("cannot copy the list of packages"))?;
+        std::fs::copy(lists.join(file), folder.join(file)).map_err(failed("cannot copy the list of packages"))?;
     }
     // Only what the lock file names, and no program of a package while it is installed.
     let options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=http"];

@@ -1,6 +1,6 @@
 //! A program that listens, and ends with this process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -51,10 +51,21 @@ impl Served {
         Error::new(ErrorKind::Unavailable, format!("{} {what}: see {}", self.name, self.log.display()))
     }
 
+    /// Writes a line to its standard input. Errors: `Unavailable` if it ends.
+    pub(super) fn send(&mut self, line: &str) -> Result<()> {
+        let input = self.child.stdin.as_mut();
+        let sent = input.map_or(Ok(()), |input| writeln!(input, "{line}"));
+        sent.map_err(|error| self.failed("has ended").with_source(error))
+    }
+
     /// The next line of its output. Errors: `Unavailable` if it ends, or prints nothing within the timeout.
     pub(super) fn line(&self) -> Result<String> {
-        self.lines.lock().recv_timeout(START_TIMEOUT).map_err(|error| match error {
-            RecvTimeoutError::Timeout => self.failed("did not become ready"),
+        self.line_within(START_TIMEOUT)
+    }
+
+    pub(super) fn line_within(&self, timeout: Duration) -> Result<String> {
+        self.lines.lock().recv_timeout(timeout).map_err(|error| match error {
+            RecvTimeoutError::Timeout => self.failed("did not print a line in time"),
             RecvTimeoutError::Disconnected => self.failed("has ended"),
         })
     }
