@@ -24,11 +24,10 @@ pub fn one_binary(app: &str, providers: &[&str]) -> Result<PathBuf> {
     let built = build_apps(&[app], providers)?.join(app);
     let copy = built.with_file_name(format!("{app}-{}", providers.join("-")));
     let failed = |error| Error::internal(format!("cannot copy {}", built.display())).with_source(error);
-    // A running binary cannot be overwritten; it can be unlinked.
-    match std::fs::remove_file(&copy) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => std::fs::copy(&built, &copy).map_err(failed)?,
-    };
+    // A running binary cannot be overwritten, and another trial may start it at any time: a new file takes its name.
+    let new = tempfile::NamedTempFile::new_in(built.with_file_name("")).map_err(failed)?.into_temp_path();
+    std::fs::copy(&built, &new).map_err(failed)?;
+    new.persist(&copy).map_err(|error| failed(error.error))?;
     Ok(copy)
 }
 
