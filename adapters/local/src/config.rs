@@ -152,7 +152,8 @@ impl LocalConfig {
             config.front = Some(front.to_owned());
             config.grace = GRACE_BEHIND_FRONT;
         }
-        config.secret_store = environment.var(SECRETS).map(ResourceUrl::parse_store).transpose()?;
+        let named = |error: Error| Error::config(format!("{SECRETS}: {}", error.message()));
+        config.secret_store = environment.var(SECRETS).map(ResourceUrl::parse_store).transpose().map_err(named)?;
         for prefix in ResourceKind::VALUES.map(ResourceKind::variable_prefix) {
             let names = environment.vars_with_prefix(&prefix).filter(|(_, value)| !value.is_empty());
             config.variables.extend(names.map(|(name, _)| format!("{prefix}{name}")));

@@ -17,7 +17,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{Request, Response};
 use isobar_abstraction::clock::to_millis;
@@ -38,8 +38,11 @@ pub(crate) use show::{Changes, hex};
 const RECORDS: usize = 10_000;
 const BYTES: usize = 32 * 1024 * 1024;
 
-/// How many events are recorded in each span of time while nothing reads them: a load test must not measure the history.
-const UNREAD: (Duration, u64) = (Duration::from_millis(100), 100);
+/// The last number that a record can have: JavaScript has no larger integers.
+const LAST: u64 = 1 << 53;
+
+/// How many events are recorded in each tenth of a second while nothing reads them: a load test must not measure the history.
+const UNREAD: u64 = 100;
 
 /// The events of one process. Cheap to clone.
 #[derive(Clone, Default)]
@@ -53,10 +56,10 @@ struct Inner {
     pace: Pace,
 }
 
-/// Counts the events of the current span of [`UNREAD`].
+/// Counts the events of the current tenth of a second.
 struct Pace {
     since: Instant,
-    /// The number of the span, and in the lower half the events in it.
+    /// The number of the tenth since the start, and in the lower half the events in it.
     now: AtomicU64,
     unrecorded: AtomicU64,
 }
@@ -70,12 +73,13 @@ impl Default for Pace {
 impl Pace {
     /// Whether there is room for one more event. Two threads may count one event both, which does no harm.
     fn admits(&self) -> bool {
-        let span = (self.since.elapsed().as_millis() / UNREAD.0.as_millis()) as u64;
+        let elapsed = self.since.elapsed();
+        let tenth = elapsed.as_secs() * 10 + u64::from(elapsed.subsec_millis() / 100);
         let now = self.now.load(Ordering::Relaxed);
-        let count = if now >> 32 == span { now & u64::from(u32::MAX) } else { 0 };
-        let admits = count < UNREAD.1;
+        let count = if now >> 32 == tenth { now & u64::from(u32::MAX) } else { 0 };
+        let admits = count < UNREAD;
         match admits {
-            true => self.now.store(span << 32 | (count + 1), Ordering::Relaxed),
+            true => self.now.store(tenth << 32 | (count + 1), Ordering::Relaxed),
             false => _ = self.unrecorded.fetch_add(1, Ordering::Relaxed),
         }
         admits
@@ -99,13 +103,17 @@ impl fmt::Debug for History {
 }
 
 impl Inner {
+    fn change(&self, id: u64, change: impl FnOnce(&mut Record)) {
+        self.ring.lock().change(id, change);
+        self.changed.notify_waiters();
+    }
+
     /// Counts the bytes of a record again.
     fn count(self: &Arc<Self>, id: u64) -> impl Fn() + Send + Sync + 'static {
         let inner = Arc::downgrade(self);
         move || {
             if let Some(inner) = inner.upgrade() {
-                inner.ring.lock().change(id, |_| {});
-                inner.changed.notify_waiters();
+                inner.change(id, |_| {});
             }
         }
     }
@@ -190,7 +198,7 @@ impl History {
         let Some(inner) = &self.0 else { return Running::default() };
         let (now, mut ring) = (cx.now(), inner.ring.lock());
         // A later process has larger numbers, so that a reader can go on after a restart.
-        ring.last = ring.last.max(to_millis(now).saturating_mul(1_000));
+        ring.last = ring.last.max(to_millis(now).saturating_mul(1_000).min(LAST / 2));
         let id = ring.next();
         if let Some(body) = content.body() {
             body.on_end(inner.count(id));
@@ -207,8 +215,7 @@ impl History {
 
     fn change(&self, id: u64, change: impl FnOnce(&mut Record)) {
         if let Some(inner) = &self.0 {
-            inner.ring.lock().change(id, change);
-            inner.changed.notify_waiters();
+            inner.change(id, change);
         }
     }
 
@@ -294,10 +301,7 @@ impl Running {
 impl Begun {
     fn end(self, ending: Ending) {
         let took = self.at.elapsed();
-        let mut ring = self.inner.ring.lock();
-        ring.change(self.id, |record| record.ended = Some((took, ending)));
-        drop(ring);
-        self.inner.changed.notify_waiters();
+        self.inner.change(self.id, |record| record.ended = Some((took, ending)));
     }
 }
 

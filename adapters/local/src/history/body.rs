@@ -42,6 +42,12 @@ struct Bits {
     on_end: Option<OnEnd>,
 }
 
+impl Bits {
+    fn is_whole(&self) -> bool {
+        self.ended && self.size == self.bytes.len() as u64
+    }
+}
+
 impl Captured {
     pub(super) fn new() -> Self {
         Self::default()
@@ -50,13 +56,6 @@ impl Captured {
     /// What was recorded of a body of this size.
     pub(super) fn of(bytes: Vec<u8>, size: u64, ended: bool) -> Self {
         Self(Arc::new(Mutex::new(Bits { bytes, size, ended, on_end: None })))
-    }
-
-    /// A body that ended before it began.
-    pub(super) fn empty() -> Self {
-        let captured = Self::new();
-        captured.0.lock().ended = true;
-        captured
     }
 
     /// Sets what is called when the body has ended.
@@ -76,18 +75,17 @@ impl Captured {
     /// All bytes, where the body was read to its end and is not too large.
     pub(super) fn whole(&self) -> Option<Bytes> {
         let bits = self.0.lock();
-        (bits.ended && bits.size == bits.bytes.len() as u64).then(|| Bytes::copy_from_slice(&bits.bytes))
+        bits.is_whole().then(|| Bytes::copy_from_slice(&bits.bytes))
     }
 
     pub(super) fn is_whole(&self) -> bool {
-        let bits = self.0.lock();
-        bits.ended && bits.size == bits.bytes.len() as u64
+        self.0.lock().is_whole()
     }
 
     /// The recorded bytes, the size so far, and whether these are all.
     pub(super) fn read<T>(&self, read: impl FnOnce(&[u8], u64, bool) -> T) -> T {
         let bits = self.0.lock();
-        read(&bits.bytes, bits.size, bits.ended && bits.size == bits.bytes.len() as u64)
+        read(&bits.bytes, bits.size, bits.is_whole())
     }
 
     pub(super) fn len(&self) -> usize {

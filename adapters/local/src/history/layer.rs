@@ -20,12 +20,12 @@ use super::record::{Line, Operation};
 /// The longest text of a line that is recorded, in bytes.
 const LONGEST: usize = 4_000;
 
-/// Records the log lines and the operations of each event, for the dashboard. An app that sets a subscriber itself adds it to
-/// show them there:
+/// Records the log lines and the operations of each event, for the dashboard. An app that sets a subscriber itself adds it,
+/// [`filtered`](Self::filtered), to show them there:
 ///
 /// ```
 /// use tracing_subscriber::prelude::*;
-/// let subscriber = tracing_subscriber::registry().with(isobar_local::HistoryLayer::new());
+/// let subscriber = tracing_subscriber::registry().with(isobar_local::HistoryLayer::new().filtered());
 /// # drop(subscriber);
 /// ```
 #[derive(Clone, Debug)]

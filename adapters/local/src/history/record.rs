@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 use http::header::EXPECT;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body::Body as _;
 use isobar_abstraction::driver::Settlement;
 use isobar_abstraction::driver::pub_sub::Message;
 use isobar_abstraction::{
@@ -230,7 +229,7 @@ impl Record {
 impl Content {
     pub(super) fn of_request(request: Request<Body>) -> (Self, Request<Body>) {
         let (parts, body) = request.into_parts();
-        let captured = if body.is_end_stream() { Captured::empty() } else { Captured::new() };
+        let captured = Captured::new();
         let content = Self::Http {
             method: parts.method.clone(),
             uri: parts.uri.to_string(),

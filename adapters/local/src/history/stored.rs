@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::Captured;
 use super::record::{Content, Ending, HeaderText, Line, Operation, Reason, Record};
-use super::{History, hex};
+use super::{History, LAST, hex};
 use crate::store::folder;
 
 /// In the data folder; for the owner only.
@@ -25,9 +25,6 @@ const FILE: &str = "history.jsonl";
 
 /// The most bytes of records that are stored: a stop must be quick.
 const LARGEST: usize = 4 * 1024 * 1024;
-
-/// The last number that a record can have: JavaScript has no larger integers.
-const LAST: u64 = 1 << 53;
 
 impl History {
     /// Stores the newest records in a data folder. A history is no reason for an error: where it cannot be stored, it is lost.

@@ -58,6 +58,16 @@ fn a_reader_gets_what_changed_since_its_last_number() {
 }
 
 #[test]
+fn a_clock_far_ahead_harms_nothing() {
+    let (history, clock) = (History::new(), ManualClock::default());
+    clock.advance(Duration::from_secs(1 << 55));
+    let cx = Context::new("local", Arc::new(clock));
+    (0..3).for_each(|_| history.begin(&tick(), &cx, false).end(Ending::Done(None)));
+    assert!(history.changes(None, 9).cursor < LAST);
+    assert_eq!(history.changes(None, 9).records.len(), 3);
+}
+
+#[test]
 fn old_records_are_forgotten_by_number_and_by_size() {
     let history = History::new();
     let reader = history.reader();

@@ -14,7 +14,6 @@ mod overview;
 mod queues;
 mod settings;
 
-use std::error::Error as _;
 use std::sync::Arc;
 
 use axum::Json;
@@ -29,7 +28,7 @@ use isobar_abstraction::{Cloud, Error, ErrorKind, EventQueue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Stop;
+use super::{Stop, recorded};
 use crate::config::{Token, physical_name};
 use crate::state;
 
@@ -188,8 +187,7 @@ impl From<Error> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-        let message = causes.fold(error.message().to_owned(), |text, cause| format!("{text}: {cause}"));
+        let message = recorded::reason(&error);
         let detail = format!("{error:?}");
         let body = json!({"error": error.kind().name(), "message": message, "detail": detail});
         (status(error.kind()), Json(body)).into_response()

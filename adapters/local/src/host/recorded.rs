@@ -80,7 +80,7 @@ pub(super) fn again(state: &State, function: Arc<dyn Function>, content: Content
 }
 
 /// An error with its sources, in one line.
-fn reason(error: &Error) -> String {
+pub(super) fn reason(error: &Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     causes.fold(error.message().to_owned(), |text, cause| format!("{text}: {cause}"))
 }

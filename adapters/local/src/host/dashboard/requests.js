@@ -64,7 +64,7 @@ export function requests(main, to) {
 		const news = frozen ? place(frozen[0]?.id ?? 0) : 0;
 		pause.textContent = frozen ? `Resume${news ? ` (${count(news)} new)` : ''}` : 'Pause';
 		const missed = state.counts.unrecorded;
-		total.textContent = `${list.length === all.length ? '' : `${count(list.length)} of `}${count(all.length)}${missed ? `, ${count(missed)} more under load` : ''}`;
+		total.textContent = `${list.length === all.length ? '' : `${count(list.length)} of `}${count(all.length)}${missed ? `, ${count(missed)} more not recorded` : ''}`;
 		older.hidden = !all.length || (list.length <= limit && (!state.more || frozen));
 		none.replaceChildren(list.length ? '' : all.length ? empty('No request matches the filter.')
 			: empty('No request yet. Send the first one; it appears here while it runs.', `curl ${state.info?.url ?? ''}`));

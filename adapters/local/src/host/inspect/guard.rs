@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use isobar_abstraction::ErrorKind;
 use isobar_serve::check_loopback;
 use serde_json::json;
 
@@ -80,7 +81,12 @@ async fn with_json(response: Response) -> Response {
         (_, "") => status.canonical_reason().unwrap_or_default().to_lowercase(),
         (_, text) => text.to_owned(),
     };
-    (status, Json(json!({"error": "invalid-input", "message": message, "detail": message}))).into_response()
+    let kind = match status {
+        StatusCode::NOT_FOUND => ErrorKind::NotFound,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
+        _ => ErrorKind::InvalidInput,
+    };
+    (status, Json(json!({"error": kind.name(), "message": message, "detail": message}))).into_response()
 }
 
 /// The most bytes of such an error.
