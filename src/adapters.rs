@@ -2,15 +2,7 @@
 
 use isobar_abstraction::Error;
 use isobar_abstraction::driver::Adapter;
-#[cfg(feature = "local")]
-use tracing::Subscriber;
-#[cfg(feature = "local")]
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-#[cfg(not(feature = "local"))]
-use tracing_subscriber::layer::Identity;
-#[cfg(feature = "local")]
-use tracing_subscriber::registry::LookupSpan;
 
 /// The providers of this build. [`main_with`](crate::main_with) accepts them together with others:
 /// `[isobar::ADAPTERS, &[other::ADAPTER]].concat()`.
@@ -27,16 +19,16 @@ pub const ADAPTERS: &[Adapter] = &[
 
 /// The layer of the log that the dashboard of the local provider reads.
 #[cfg(feature = "local")]
-pub(crate) fn history<S>(lines: &Targets) -> Option<impl Layer<S>>
+pub(crate) fn history<S>(lines: &Targets) -> Option<impl tracing_subscriber::Layer<S>>
 where
-    S: Subscriber + for<'a> LookupSpan<'a>,
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     Some(isobar_local::HistoryLayer::new().with_lines(lines.clone()).filtered())
 }
 
 /// No other provider has a dashboard.
 #[cfg(not(feature = "local"))]
-pub(crate) fn history(_: &Targets) -> Option<Identity> {
+pub(crate) fn history(_: &Targets) -> Option<tracing_subscriber::layer::Identity> {
     None
 }
 

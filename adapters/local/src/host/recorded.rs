@@ -62,18 +62,17 @@ pub(super) fn again(state: &State, function: Arc<dyn Function>, content: Content
             });
             id
         }
-        Event::Invoke(call) => {
-            let cx = context(limits.event_timeout);
-            let running = history.begin(&Event::Invoke(call.clone()), &cx, true);
-            let id = running.id();
-            tokio::spawn(async move { invoke_in(running, &*function, call, cx).await });
-            id
-        }
         event => {
             let cx = context(limits.event_timeout);
             let running = history.begin(&event, &cx, true);
             let id = running.id();
-            tokio::spawn(async move { handle_in(running, &*function, event, cx).await });
+            // The record has the result.
+            tokio::spawn(async move {
+                match event {
+                    Event::Invoke(call) => drop(invoke_in(running, &*function, call, cx).await),
+                    event => drop(handle_in(running, &*function, event, cx).await),
+                }
+            });
             id
         }
     }

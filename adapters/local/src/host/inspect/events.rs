@@ -76,8 +76,9 @@ impl Feed {
     /// The next part; `None` where the host stops.
     async fn next(&mut self) -> Option<Bytes> {
         if std::mem::take(&mut self.is_first) {
+            let records = self.changes(FIRST).unwrap_or_default();
             let counts = self.changed_counts().unwrap_or_default();
-            return Some(format!("retry: {RETRY_MS}\n{}{counts}", self.records(FIRST)).into());
+            return Some(format!("retry: {RETRY_MS}\n\n{records}{counts}").into());
         }
         sleep(PAUSE).await;
         let heartbeat = Instant::now() + HEARTBEAT;
@@ -92,7 +93,7 @@ impl Feed {
             let mut changed = std::pin::pin!(changed);
             // Registers before the look at the history: what changes after that look is not missed.
             let _ = futures_util::poll!(&mut changed);
-            let part = self.changes().unwrap_or_default() + &self.changed_counts().unwrap_or_default();
+            let part = self.changes(LATER).unwrap_or_default() + &self.changed_counts().unwrap_or_default();
             if !part.is_empty() {
                 return Some(part.into());
             }
@@ -107,17 +108,12 @@ impl Feed {
         }
     }
 
-    fn changes(&mut self) -> Option<String> {
-        let before = self.cursor;
-        let Changes { cursor, records } = self.reader.0.changes(before, LATER);
-        self.cursor = Some(cursor);
-        (!records.is_empty()).then(|| event("records", Some(cursor), &json!({"records": records})))
-    }
-
-    fn records(&mut self, limit: usize) -> String {
+    /// The records that changed; `None` without one, but for the first part, whose number a reader needs.
+    fn changes(&mut self, limit: usize) -> Option<String> {
+        let is_first = self.cursor.is_none();
         let Changes { cursor, records } = self.reader.0.changes(self.cursor, limit);
         self.cursor = Some(cursor);
-        event("records", Some(cursor), &json!({"records": records}))
+        (is_first || !records.is_empty()).then(|| event("records", Some(cursor), &json!({"records": records})))
     }
 
     /// The counts, if they are not those that were sent last. A store that fails ends the host itself.
