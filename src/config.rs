@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use isobar_abstraction::driver::Environment;
+pub use isobar_abstraction::driver::ISOBAR_SECRETS;
 use isobar_abstraction::{Error, Result};
 
 /// With `1` the app prints its manifest as JSON and exits.
@@ -10,9 +11,6 @@ pub const ISOBAR_MANIFEST: &str = "ISOBAR_MANIFEST";
 
 /// The name of the provider to run on, with priority over the variables of platforms.
 pub const ISOBAR_PROVIDER: &str = "ISOBAR_PROVIDER";
-
-/// The URL of the store of secrets and configuration, such as `keyvault://VAULT`.
-pub const ISOBAR_SECRETS: &str = "ISOBAR_SECRETS";
 
 /// The filter of log lines, such as `info,isobar=debug`.
 pub const RUST_LOG: &str = "RUST_LOG";

@@ -150,9 +150,8 @@ pub fn secret_store(
     adapters: &[Adapter],
     opened: &mut HashMap<&'static str, Arc<dyn Provider>>,
 ) -> Result<Option<(Arc<dyn Provider>, ResourceUrl)>> {
-    let Some(text) = environment.var(ISOBAR_SECRETS) else { return Ok(None) };
+    let Some(url) = environment.secret_store()? else { return Ok(None) };
     let named = |error: Error| Error::config(format!("{ISOBAR_SECRETS}: {}", error.message()));
-    let url = ResourceUrl::parse_store(text).map_err(named)?;
     let (provider, _) = provider_of(url.scheme(), environment, adapters, opened).map_err(named)?;
     // Here its errors are reported once, and not for each secret.
     provider.secrets(Some(&url)).map_err(named)?;

@@ -21,10 +21,11 @@ pub use crate::event_queue::EventQueue;
 pub use crate::function::Function;
 pub use crate::handle::Resource;
 pub use crate::outcome::{RetryPolicy, Settlement};
+pub use crate::permission::{Permission, PermissionRow};
 pub use crate::place::Place;
 pub use crate::prefix::{ISOBAR_PREFIX, ISOBAR_STAGE, Prefix};
 pub use crate::profile::{LIMITS, LimitRow, Limits, Profile, duration, number};
-pub use crate::provider::{Adapter, AnyDriver, Environment, Hosted, OpenRequest, Opener, Provider};
+pub use crate::provider::{Adapter, AnyDriver, Environment, Hosted, ISOBAR_SECRETS, OpenRequest, Opener, Provider};
 pub use crate::resource::{Derived, Location, POISON, ResourceKind, ResourceUrl, check_name, check_prefix};
 pub use crate::schedule::CronSchedule;
 

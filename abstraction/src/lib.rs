@@ -45,6 +45,7 @@ pub mod memory;
 pub mod once;
 mod original_uri;
 mod outcome;
+mod permission;
 mod place;
 mod prefix;
 mod problem;

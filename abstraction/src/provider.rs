@@ -22,6 +22,9 @@ use crate::resource::{Location, ResourceKind, ResourceUrl, check_name};
 use crate::secret::driver::SecretStore;
 use crate::{Error, Result};
 
+/// The variable with the URL of the store of secrets and configuration, such as `keyvault://VAULT`.
+pub const ISOBAR_SECRETS: &str = "ISOBAR_SECRETS";
+
 /// A provider of the services behind the portable types, and a host for a [`Function`].
 ///
 /// Implementers:
@@ -364,6 +367,12 @@ impl Environment {
             }
         }
         Ok(placed)
+    }
+
+    /// The URL in [`ISOBAR_SECRETS`]; `None` for the store of the provider. Errors: `Config`, naming the variable.
+    pub fn secret_store(&self) -> Result<Option<ResourceUrl>> {
+        let named = |error: Error| Error::config(format!("{ISOBAR_SECRETS}: {}", error.message()));
+        self.var(ISOBAR_SECRETS).map(ResourceUrl::parse_store).transpose().map_err(named)
     }
 
     /// The arguments of the process, without the name of the program.

@@ -49,7 +49,7 @@ mod sources;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isobar_abstraction::driver::{Environment, Location, Prefix, ResourceKind};
+use isobar_abstraction::driver::{Environment, Location, Prefix, ResourceKind, ResourceUrl};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::{ClientConfig, check_endpoint};
 
@@ -89,6 +89,8 @@ pub struct AwsConfig {
     pub largest_copy: Option<u64>,
     /// Resources with a configured URL, by which the host assigns their events.
     pub placed: Vec<Location>,
+    /// The URL of the store of secrets and configuration; `None` for Parameter Store.
+    pub(crate) secrets: Option<ResourceUrl>,
     /// The Lambda function of this process, if it runs on Lambda.
     pub lambda: Option<LambdaFunction>,
     /// The HTTP client.
@@ -116,6 +118,7 @@ impl AwsConfig {
             response_stream: response_stream(environment)?,
             largest_copy: None,
             placed: placed(environment)?,
+            secrets: environment.secret_store()?,
             client: client(environment)?,
             sources: Sources::from_environment(environment, lambda.is_some())?,
             lambda,

@@ -17,6 +17,7 @@ mod deployment;
 mod event;
 mod host;
 mod key_value;
+mod permissions;
 pub mod profile;
 mod pub_sub;
 mod secret;
@@ -40,6 +41,7 @@ pub use config::{AwsConfig, LambdaFunction};
 pub use deployment::{places, schedule_expression};
 pub use host::{Lambda, LambdaCall, LambdaReply};
 pub use isobar_rest::Safety;
+pub use permissions::{PERMISSION_ROWS, permissions};
 pub use pub_sub::dead_letter::dead_letter;
 pub use service::AwsService;
 

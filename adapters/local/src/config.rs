@@ -32,9 +32,6 @@ pub const ISOBAR_AS: &str = "ISOBAR_AS";
 /// The seed of faults on purpose; `isobar dev --chaos` sets it.
 pub const ISOBAR_CHAOS: &str = "ISOBAR_CHAOS";
 
-/// The URL of the store of secrets and configuration, which the facade reads.
-const SECRETS: &str = "ISOBAR_SECRETS";
-
 /// The file with further variables, in the working folder.
 const DOT_ENV: &str = ".env";
 
@@ -152,8 +149,7 @@ impl LocalConfig {
             config.front = Some(front.to_owned());
             config.grace = GRACE_BEHIND_FRONT;
         }
-        let named = |error: Error| Error::config(format!("{SECRETS}: {}", error.message()));
-        config.secret_store = environment.var(SECRETS).map(ResourceUrl::parse_store).transpose().map_err(named)?;
+        config.secret_store = environment.secret_store()?;
         for prefix in ResourceKind::VALUES.map(ResourceKind::variable_prefix) {
             let names = environment.vars_with_prefix(&prefix).filter(|(_, value)| !value.is_empty());
             config.variables.extend(names.map(|(name, _)| format!("{prefix}{name}")));
