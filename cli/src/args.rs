@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::map::MapArgs;
 use crate::new::NewArgs;
 use crate::output::{Color, Output};
+use crate::package::PackageCommand;
 use crate::project::PackageArgs;
 use crate::secrets::SecretsArgs;
 
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     Map(MapArgs),
     /// Find what the app declares that a platform cannot honour, or honours differently
     Check(CheckArgs),
+    /// Write what a deployment needs: the artefact, and Terraform for all that the app declares
+    Package(PackageCommand),
     /// Show what is installed and what is missing, and whether the local data are whole
     #[command(
         after_help = "Exit codes: 0 nothing is wrong that this machine needs, 1 a program for local development is \

@@ -55,6 +55,18 @@ pub(crate) fn run(args: &CheckArgs, output: &Output) -> Result<ExitCode, Failure
     Ok(if has_error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Ends a command, after the report, if a platform cannot honour what the app declares.
+pub(crate) fn refuse(manifest: &Manifest, deployed: &Deployed, output: &Output) -> Result<(), Failure> {
+    let errors: Vec<Finding> =
+        findings(manifest, deployed).into_iter().filter(|finding| finding.level == Level::Error).collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    finding::print(&finding::grouped(errors.into_iter()), output);
+    Err(Failure::new(format!("{} cannot be on {}", manifest.app, deployed.target.name()))
+        .hint("correct the errors above; `isobar check` prints notes too"))
+}
+
 /// All findings of one platform.
 fn findings(manifest: &Manifest, deployed: &Deployed) -> Vec<Finding> {
     if let Err(error) = deployed.provider.prefix().get() {

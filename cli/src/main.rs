@@ -14,6 +14,7 @@ mod manifest;
 mod map;
 mod new;
 mod output;
+mod package;
 mod part;
 mod place;
 mod project;
@@ -54,6 +55,7 @@ fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
         Command::Map(args) => map::run(&args, output),
         Command::New(args) => new::run(&args, output),
         Command::Manifest(args) => manifest::run(&args, output),
+        Command::Package(args) => package::run(&args, output),
         Command::Publish(args) => block_on(call::publish(&args, output)),
         Command::PutObject(args) => block_on(call::put_object(&args, output)),
         Command::Secrets(args) => block_on(secrets::run(&args, output)),

@@ -147,19 +147,29 @@ impl Project {
         })
     }
 
+    /// A command of cargo, in the folder of the app.
+    pub(crate) fn cargo(&self, subcommand: &str) -> Command {
+        let mut command = cargo();
+        command.arg(subcommand).current_dir(&self.folder).stdin(Stdio::null());
+        command
+    }
+
     /// The command that builds the app for the laptop, with messages in this format.
     pub(crate) fn cargo_build(&self, format: &str) -> Command {
-        let mut build = cargo();
-        build.args(["build", "--message-format", format, "--package", &self.package]);
-        build.current_dir(&self.folder).stdin(Stdio::null());
+        let mut build = self.cargo("build");
+        build.args(["--message-format", format, "--package", &self.package]);
         build
     }
 
     /// Builds the app for the laptop. cargo prints its progress and the errors.
     pub(crate) fn build(&self, output: &Output) -> Result<Program, Failure> {
         output.step("Building", &self.package);
-        let built = self
-            .cargo_build("json-render-diagnostics")
+        self.run_build(self.cargo_build("json-render-diagnostics"))
+    }
+
+    /// Runs a command that builds the app, with messages in JSON.
+    pub(crate) fn run_build(&self, mut command: Command) -> Result<Program, Failure> {
+        let built = command
             .stderr(Stdio::inherit())
             .output()
             .map_err(|error| Failure::new("cargo cannot be started").because(&error))?;

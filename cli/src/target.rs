@@ -7,7 +7,9 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use isobar::aws::AwsConfig;
 use isobar::azure::AzureConfig;
-use isobar::driver::{Adapter, Environment, ISOBAR_PREFIX, ISOBAR_STAGE, Place, Provider, ResourceKind, check_prefix};
+use isobar::driver::{
+    Adapter, Environment, ISOBAR_PREFIX, ISOBAR_STAGE, Permission, Place, Provider, ResourceKind, check_prefix,
+};
 use isobar::gcp::GcpConfig;
 use isobar::local::LocalConfig;
 use isobar::manifest::Manifest;
@@ -198,6 +200,15 @@ impl Deployed {
             Target::Aws => isobar::aws::places(manifest, &AwsConfig::from_environment(&self.environment)?),
             Target::Azure => isobar::azure::places(manifest, &AzureConfig::from_environment(&self.environment)?),
             Target::Gcp => isobar::gcp::places(manifest, &GcpConfig::from_environment(&self.environment)?),
+        }
+    }
+
+    /// What a deployment of this manifest allows. Errors: `Config`.
+    pub(crate) fn permissions(&self, manifest: &Manifest) -> Result<Vec<Permission>> {
+        match self.target {
+            Target::Local => Ok(Vec::new()),
+            Target::Aws => isobar::aws::permissions(manifest, &AwsConfig::from_environment(&self.environment)?),
+            Target::Azure | Target::Gcp => Ok(Vec::new()),
         }
     }
 

@@ -1,0 +1,192 @@
+//! `isobar package`: what a deployment of the app needs, as a folder that does not need isobar.
+//!
+//! A folder has the artefact, Terraform for everything that the manifest declares, and a README. The same app gives the same
+//! bytes. Files of the user, `terraform.tfvars` and `custom.tf`, are written once and never again.
+
+mod aws;
+mod binary;
+mod files;
+mod template;
+mod zip;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use isobar::driver::{Environment, ISOBAR_STAGE, ResourceKind};
+use isobar::manifest::Manifest;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::project::{PackageArgs, Project};
+use crate::target::{Deployed, Target};
+use files::Files;
+
+pub(crate) use files::Mark;
+
+/// The stage without `--stage` and `ISOBAR_STAGE`.
+pub(crate) const DEFAULT_STAGE: &str = "dev";
+
+/// A cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CloudTarget {
+    Aws,
+    Azure,
+    Gcp,
+}
+
+/// Which app, which cloud, which stage.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StageArgs {
+    /// The cloud
+    #[arg(short, long, value_name = "NAME", value_enum)]
+    pub(crate) target: CloudTarget,
+    /// The stage, which is a part of the names of all resources [default: that of ISOBAR_STAGE, else dev]
+    #[arg(long, value_name = "NAME")]
+    stage: Option<String>,
+    #[command(flatten)]
+    pub(crate) package: PackageArgs,
+}
+
+/// How the artefact is made.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct BuildArgs {
+    /// The region of a new stage [default: that of AWS_REGION, or us-east-1, westeurope, europe-west1]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) region: Option<String>,
+    /// Make a function of its own for each kind of trigger
+    #[arg(long)]
+    pub(crate) split: bool,
+    /// Build for the processors of AWS's Graviton, with `cargo zigbuild`
+    #[arg(long)]
+    pub(crate) arm64: bool,
+    /// Link the C library of the platform in place of a static one
+    #[arg(long)]
+    pub(crate) dynamic: bool,
+    /// The profile of cargo
+    #[arg(long, value_name = "NAME", default_value = "release")]
+    pub(crate) profile: String,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The folder has the artefact, Terraform and a README that explains how to go on without isobar. `terraform.tfvars` and \
+                  `custom.tf` are yours: they are written once. Nothing is called.\n\nExamples:\n  isobar package --target aws\n  isobar package \
+                  --target gcp --stage prod -o infra"
+)]
+pub(crate) struct PackageCommand {
+    #[command(flatten)]
+    stage: StageArgs,
+    #[command(flatten)]
+    build: BuildArgs,
+    /// The folder [default: deploy/TARGET-STAGE in the folder of the app]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &PackageCommand, output: &Output) -> Result<ExitCode, Failure> {
+    let project = Project::find(&args.stage.package)?;
+    let stage = args.stage.name();
+    let folder = args.output.clone().unwrap_or_else(|| default_folder(&project, args.stage.target, &stage));
+    let made = make(&project, &args.stage, &args.build, &folder, output)?;
+    let names: Vec<&str> = made.names.iter().map(String::as_str).collect();
+    if output.json {
+        output.document(&json!({"app": made.manifest.app, "stage": stage, "folder": folder, "files": names}))?;
+    } else {
+        output.step("Packaged", &format!("{} in {}", made.manifest.app, folder.display()));
+        output.line(&folder.display().to_string());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The folder of a stage.
+pub(crate) fn default_folder(project: &Project, target: CloudTarget, stage: &str) -> PathBuf {
+    project.folder.join("deploy").join(format!("{}-{stage}", target.name()))
+}
+
+/// What was packaged.
+pub(crate) struct Made {
+    pub(crate) manifest: Manifest,
+    names: Vec<String>,
+}
+
+/// Builds the app, and writes its folder. Failures leave the folder as it was.
+pub(crate) fn make(
+    project: &Project,
+    stage: &StageArgs,
+    build: &BuildArgs,
+    folder: &Path,
+    output: &Output,
+) -> Result<Made, Failure> {
+    let (target, name) = (stage.target, stage.name());
+    let mark = Mark::new(target.name(), &name);
+    mark.check(folder)?;
+    let binary = binary::build(project, target, build, output)?;
+    let manifest = binary.manifest.clone();
+    let process = isobar::config::environment();
+    let deployed = Deployed::open(target.target(), &process, &manifest.app, Some(&name))?;
+    crate::check::refuse(&manifest, &deployed, output)?;
+    let prefix = deployed.provider.prefix().get()?;
+    let stack = Stack { manifest: &manifest, deployed: &deployed, stage: &name, prefix, build, process: &process };
+    let mut files = Files::new(mark, &manifest)?;
+    match target {
+        CloudTarget::Aws => aws::write(&stack, &binary, &mut files)?,
+        CloudTarget::Azure | CloudTarget::Gcp => return Err(Failure::new("not there yet")),
+    }
+    let names = files.write(folder)?;
+    Ok(Made { manifest, names })
+}
+
+/// What the files of a stage are made from.
+struct Stack<'a> {
+    manifest: &'a Manifest,
+    deployed: &'a Deployed,
+    stage: &'a str,
+    /// The beginning of the names of resources, such as `shop-dev-`.
+    prefix: String,
+    build: &'a BuildArgs,
+    process: &'a Environment,
+}
+
+impl Stack<'_> {
+    /// The name of the stage in its cloud, such as `shop-dev`.
+    fn name(&self) -> &str {
+        self.prefix.trim_end_matches('-')
+    }
+
+    /// The variables that place resources elsewhere, which the deployed app needs too.
+    fn placed(&self) -> impl Iterator<Item = (&str, &str)> {
+        let variables = self
+            .process
+            .vars_with_prefix("")
+            .filter(|(name, _)| ResourceKind::OWN.iter().any(|kind| name.starts_with(&kind.variable_prefix())));
+        variables
+    }
+
+    /// Is a resource made elsewhere? Its variable is set.
+    fn is_placed(&self, kind: ResourceKind, name: &str) -> bool {
+        self.process.var(&kind.variable(name)).is_some()
+    }
+}
+
+impl StageArgs {
+    pub(crate) fn name(&self) -> String {
+        let of_process = || isobar::config::environment().var(ISOBAR_STAGE).map(str::to_owned);
+        self.stage.clone().or_else(of_process).unwrap_or_else(|| DEFAULT_STAGE.to_owned())
+    }
+}
+
+impl CloudTarget {
+    pub(crate) fn target(self) -> Target {
+        match self {
+            Self::Aws => Target::Aws,
+            Self::Azure => Target::Azure,
+            Self::Gcp => Target::Gcp,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        self.target().name()
+    }
+}

@@ -1,0 +1,157 @@
+//! The folder of a stage.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use isobar::manifest::Manifest;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// The file that marks the folder of a stage.
+pub(crate) const MARK: &str = "isobar.json";
+
+/// The form of the folder. A newer one is not written.
+const VERSION: u32 = 1;
+
+/// The first line of each Terraform file that is written again each time.
+const HEAD: &str =
+    "# Written by `isobar package`, and overwritten by it. Your own changes belong in custom.tf; see README.md.\n\n";
+
+/// What a folder is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    pub(crate) version: u32,
+    pub(crate) target: String,
+    pub(crate) stage: String,
+    /// The emulator that the stage is in; absent for an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) emulator: Option<String>,
+}
+
+impl Mark {
+    pub(crate) fn new(target: &str, stage: &str) -> Self {
+        Self { version: VERSION, target: target.to_owned(), stage: stage.to_owned(), emulator: None }
+    }
+
+    /// The mark of a folder; `None` without one. Failures: a file that this version cannot read.
+    pub(crate) fn read(folder: &Path) -> Result<Option<Self>, Failure> {
+        let path = folder.join(MARK);
+        let failed = || Failure::new(format!("{} cannot be read", path.display()));
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(|error| failed().because(&error))?,
+        };
+        let mark: Self = serde_json::from_str(&text).map_err(|error| {
+            failed()
+                .because(&error)
+                .hint("choose another folder with -o; or, if nothing is deployed from this one, delete it")
+        })?;
+        match mark.version {
+            VERSION => Ok(Some(mark)),
+            other => Err(Failure::new(format!(
+                "{} is of another isobar: it has the form {other}, and this command writes {VERSION}",
+                folder.display()
+            ))
+            .hint("use the version of isobar that made the stage, or go on with terraform in the folder")),
+        }
+    }
+
+    /// May the folder be written for this stage? Failures: it is another stage's, or has files of others.
+    pub(crate) fn check(&self, folder: &Path) -> Result<(), Failure> {
+        let name = folder.display();
+        match Self::read(folder)? {
+            Some(mark) if mark.target == self.target && mark.stage == self.stage => Ok(()),
+            Some(mark) => Err(Failure::new(format!("{name} is of the stage `{}` on {}", mark.stage, mark.target))
+                .hint("choose another folder with -o")),
+            None => match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
+                Ok(true) => Err(Failure::new(format!("{name} has other files, and no {MARK}"))
+                    .hint("choose another folder with -o: isobar writes into no folder that it did not make")),
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+/// The files of a stage, until they are written together.
+pub(super) struct Files {
+    files: BTreeMap<String, Vec<u8>>,
+    /// Those that belong to the user after the first time.
+    own: BTreeMap<String, String>,
+}
+
+impl Files {
+    pub(super) fn new(mark: Mark, manifest: &Manifest) -> Result<Self, Failure> {
+        let mut files = Self { files: BTreeMap::new(), own: BTreeMap::new() };
+        let mark =
+            serde_json::to_string_pretty(&mark).map_err(|error| Failure::new("the mark is no JSON").because(&error))?;
+        files.raw(MARK, mark + "\n");
+        files.raw("manifest.json", manifest.to_json()? + "\n");
+        Ok(files)
+    }
+
+    /// A Terraform file, without one if there is no text.
+    pub(super) fn terraform(&mut self, name: &str, text: &str) {
+        if !text.is_empty() {
+            self.raw(name, format!("{HEAD}{}\n", text.trim_end()));
+        }
+    }
+
+    pub(super) fn raw(&mut self, name: &str, content: impl Into<Vec<u8>>) {
+        self.files.insert(name.to_owned(), content.into());
+    }
+
+    /// A file of the user, which is written only where none is.
+    pub(super) fn own(&mut self, name: &str, text: impl Into<String>) {
+        self.own.insert(name.to_owned(), text.into());
+    }
+
+    /// Writes the folder: each file as a whole, and only where it changes. Files that an earlier call wrote, and that are no
+    /// part of the stage any more, are deleted.
+    pub(super) fn write(self, folder: &Path) -> Result<Vec<String>, Failure> {
+        let failed = |path: &Path, error: &io::Error| {
+            let failure = Failure::new(format!("{} cannot be written", path.display())).because(error);
+            failure.hint("choose a folder in which you may write, with -o")
+        };
+        fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+        for (name, content) in &self.files {
+            let path = folder.join(name);
+            replace(&path, content).map_err(|error| failed(&path, &error))?;
+        }
+        for (name, text) in &self.own {
+            let path = folder.join(name);
+            if !path.exists() {
+                replace(&path, text.as_bytes()).map_err(|error| failed(&path, &error))?;
+            }
+        }
+        self.delete_old(folder).map_err(|error| failed(folder, &error))?;
+        Ok(self.files.into_keys().chain(self.own.into_keys()).collect())
+    }
+
+    fn delete_old(&self, folder: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let is_terraform = path.extension().is_some_and(|extension| extension == "tf");
+            if is_terraform && !self.files.contains_key(&name) && fs::read_to_string(&path)?.starts_with(HEAD) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Replaces a file as a whole.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let new = path.with_added_extension("new");
+    fs::write(&new, content)?;
+    fs::rename(&new, path)
+}

@@ -1,0 +1,14 @@
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sqs:SendMessage"
+      Resource  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.prefix}{{name}}"
+      Principal = { Service = "{{service}}" }
+      Condition = {
+        ArnEquals    = { "aws:SourceArn" = {{source}} }
+        StringEquals = { "aws:SourceAccount" = local.account }
+      }
+    }]
+  })

@@ -1,0 +1,6 @@
+      {
+        # {{purpose}}
+        Effect   = "Allow"
+        Action   = [{{actions}}]
+        Resource = {{resource}}
+      },
