@@ -10,6 +10,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use crate::call::dead_letters::DeadLettersArgs;
 use crate::call::{InvokeArgs, PublishArgs, PutObjectArgs, TickArgs, WrittenArgs};
 use crate::check::CheckArgs;
+use crate::deploy::{DeployArgs, DestroyArgs, LogsArgs, OutputsArgs};
 use crate::dev::DevArgs;
 use crate::failure::Failure;
 use crate::map::MapArgs;
@@ -68,6 +69,16 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Write what a deployment needs: the artefact, and Terraform for all that the app declares
     Package(PackageCommand),
+    /// Package the app, and make or change its stage in a cloud
+    Deploy(DeployArgs),
+    /// Delete a stage from its cloud
+    Destroy(DestroyArgs),
+    /// Print the outputs of a stage, such as its address
+    Outputs(OutputsArgs),
+    /// Print the address of a stage
+    Url(OutputsArgs),
+    /// Print the logs of a stage
+    Logs(LogsArgs),
     /// Show what is installed and what is missing, and whether the local data are whole
     #[command(
         after_help = "Exit codes: 0 nothing is wrong that this machine needs, 1 a program for local development is \

@@ -13,8 +13,10 @@ use hyper::Method;
 use hyper::body::Bytes;
 use isobar::driver::ResourceKind;
 
+use crate::deploy::{self, EmulatorName, FolderArgs};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::package::{CloudTarget, StageArgs};
 use crate::project::PackageArgs;
 use app::{Call, RunningApp};
 use payload::Payload;
@@ -24,7 +26,7 @@ const QUOTES: &str =
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  isobar invoke stats\n  isobar invoke reindex '\"note-1\"'\n  isobar invoke import @notes.json\n  echo '{\"id\": 7}' | isobar invoke sync - | jq .count"
+    after_help = "Examples:\n  isobar invoke stats\n  isobar invoke reindex '\"note-1\"'\n  isobar invoke import @notes.json\n  echo '{\"id\": 7}' | isobar invoke sync - | jq .count\n  isobar invoke stats --target aws --stage prod"
 )]
 pub(crate) struct InvokeArgs {
     /// The function
@@ -33,6 +35,15 @@ pub(crate) struct InvokeArgs {
     /// The request: JSON, @FILE, or - for standard input; null by default
     #[arg(value_name = "JSON|@FILE|-")]
     request: Option<String>,
+    /// Call it in this cloud, not on this machine
+    #[arg(short, long, value_name = "NAME", value_enum)]
+    target: Option<CloudTarget>,
+    /// The stage [default: that of ISOBAR_STAGE, else dev]
+    #[arg(long, value_name = "NAME", requires = "target")]
+    stage: Option<String>,
+    /// Use this emulator in place of an account
+    #[arg(long, value_name = "NAME", value_enum, requires = "target")]
+    emulator: Option<EmulatorName>,
     #[command(flatten)]
     package: PackageArgs,
 }
@@ -110,6 +121,12 @@ pub(crate) struct WrittenArgs {
 
 pub(crate) async fn invoke(args: &InvokeArgs, output: &Output) -> Result<ExitCode, Failure> {
     let (name, payload) = (args.function.as_str(), Payload::json(args.request.as_deref(), QUOTES)?);
+    if let Some(target) = args.target {
+        let stage = StageArgs { target, stage: args.stage.clone(), package: args.package.clone() };
+        let folder = FolderArgs { stage, emulator: args.emulator, output: None };
+        output.answer(&deploy::invoke(&folder, name, payload.whole(), output).await?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let app = RunningApp::find(&args.package).await?;
     app.check_name("function", name, app.manifest.functions())?;
     let call = Call { method: Method::POST, path: &["functions", name], query: &[], payload };

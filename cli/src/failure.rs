@@ -19,6 +19,11 @@ impl Failure {
         Self { message: message.into(), causes: Vec::new(), hint: None, code: 1 }
     }
 
+    /// The end after Ctrl-C.
+    pub(crate) fn interrupted() -> Self {
+        Self { code: 130, ..Self::new("interrupted") }
+    }
+
     /// The next step.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

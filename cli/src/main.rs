@@ -7,6 +7,7 @@ mod args;
 mod call;
 mod check;
 mod config;
+mod deploy;
 mod dev;
 mod doctor;
 mod failure;
@@ -47,19 +48,24 @@ fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Completions { shell } => args::completions(shell),
         Command::DeadLetters(args) => block_on(call::dead_letters::run(&args, output)),
+        Command::Deploy(args) => block_on(deploy::deploy(&args, output)),
+        Command::Destroy(args) => block_on(deploy::destroy(&args, output)),
         Command::Dev(args) => block_on(dev::run(&args, output)),
         Command::Invoke(args) => block_on(call::invoke(&args, output)),
         Command::Check(args) => check::run(&args, output),
         Command::Doctor => doctor::run(output),
+        Command::Logs(args) => block_on(deploy::logs(&args, output)),
         Command::Man { command } => args::man(command.as_deref(), output),
         Command::Map(args) => map::run(&args, output),
         Command::New(args) => new::run(&args, output),
         Command::Manifest(args) => manifest::run(&args, output),
+        Command::Outputs(args) => block_on(deploy::outputs(&args, output)),
         Command::Package(args) => package::run(&args, output),
         Command::Publish(args) => block_on(call::publish(&args, output)),
         Command::PutObject(args) => block_on(call::put_object(&args, output)),
         Command::Secrets(args) => block_on(secrets::run(&args, output)),
         Command::Tick(args) => block_on(call::tick(&args, output)),
+        Command::Url(args) => block_on(deploy::url(&args, output)),
         Command::Written(args) => block_on(call::written(&args, output)),
     }
 }

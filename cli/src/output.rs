@@ -79,6 +79,11 @@ impl Output {
         self.written(result);
     }
 
+    /// Prints a line that is no data.
+    pub(crate) fn note(&self, text: &str) {
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+
     /// Prints what may be a mistake.
     pub(crate) fn warning(&self, text: &str) {
         let _ = writeln!(anstream::stderr(), "{WARNING}warning{WARNING:#}: {text}");

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::project::{PackageArgs, Project};
+use crate::project::{PackageArgs, Project, read_manifest};
 use crate::target::{Deployed, Target};
 use files::Files;
 
@@ -44,7 +44,7 @@ pub(crate) struct StageArgs {
     pub(crate) target: CloudTarget,
     /// The stage, which is a part of the names of all resources [default: that of ISOBAR_STAGE, else dev]
     #[arg(long, value_name = "NAME")]
-    stage: Option<String>,
+    pub(crate) stage: Option<String>,
     #[command(flatten)]
     pub(crate) package: PackageArgs,
 }
@@ -103,6 +103,15 @@ pub(crate) fn run(args: &PackageCommand, output: &Output) -> Result<ExitCode, Fa
 /// The folder of a stage.
 pub(crate) fn default_folder(project: &Project, target: CloudTarget, stage: &str) -> PathBuf {
     project.folder.join("deploy").join(format!("{}-{stage}", target.name()))
+}
+
+/// The app of a folder.
+pub(crate) fn app_of(folder: &Path) -> Result<String, Failure> {
+    let path = folder.join("manifest.json");
+    let failed = || Failure::new(format!("{} cannot be read", path.display()));
+    let text = std::fs::read(&path).map_err(|error| failed().because(&error))?;
+    let again = "package the app again: isobar package";
+    Ok(read_manifest(&text, &format!("{} is not a manifest of isobar", path.display()), again)?.app)
 }
 
 /// What was packaged.

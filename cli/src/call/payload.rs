@@ -55,6 +55,14 @@ impl Payload {
         Ok(Self::Stream(Box::new(file)))
     }
 
+    /// The bytes that are here.
+    pub(super) fn whole(&self) -> &[u8] {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Empty | Self::Stream(_) => &[],
+        }
+    }
+
     pub(super) fn into_body(self) -> Body {
         match self {
             Self::Empty => Full::default().map_err(|never| match never {}).boxed_unsync(),

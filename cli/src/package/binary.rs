@@ -10,6 +10,7 @@ use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{Endianness, Object};
 
 use super::{BuildArgs, CloudTarget};
+use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::project::Project;
@@ -49,9 +50,9 @@ pub(super) fn build(
     command.args(["--target", &if is_native { triple.clone() } else { format!("{triple}.{}.{}", GLIBC.0, GLIBC.1) }]);
     if is_static {
         // Flags in the environment replace those of the configuration.
-        match std::env::var("RUSTFLAGS") {
-            Ok(flags) if !flags.is_empty() => command.env("RUSTFLAGS", format!("{flags} -C {STATIC}")),
-            _ => command.args(["--config", &format!("target.{triple}.rustflags = [\"-C\", \"{STATIC}\"]")]),
+        match config::rust_flags() {
+            Some(flags) => command.env("RUSTFLAGS", format!("{flags} -C {STATIC}")),
+            None => command.args(["--config", &format!("target.{triple}.rustflags = [\"-C\", \"{STATIC}\"]")]),
         };
     }
     output.step("Building", &format!("{} for {}, {}", project.package, target.name(), args.profile));

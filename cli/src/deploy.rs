@@ -1,0 +1,293 @@
+//! `isobar deploy`, `destroy`, `outputs`, `url`, `logs` and `invoke`: a stage of an app in a cloud, by Terraform and the cloud's own
+//! command.
+
+mod aws;
+mod emulator;
+mod plan;
+mod stage;
+mod terraform;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::config;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::package::{BuildArgs, CloudTarget};
+pub(crate) use emulator::EmulatorName;
+use plan::Plan;
+pub(crate) use stage::FolderArgs;
+use stage::Stage;
+use terraform::{Diagnostic, Terraform, explained};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The folder of the stage is what `isobar package` writes, with the state of Terraform: keep it. Credentials are those of \
+                  the cloud's own tools. A stage on Azure or Google was not tried on a real account yet.\n\nExamples:\n  isobar deploy \
+                  --target aws --emulator ministack\n  isobar deploy --target aws --stage prod --plan"
+)]
+pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+    #[command(flatten)]
+    build: BuildArgs,
+    /// Show what would change, and change nothing
+    #[arg(long, conflicts_with = "yes")]
+    plan: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  isobar destroy --target aws --emulator ministack\n  isobar destroy --target aws --stage test --destroy-data shop-test"
+)]
+pub(crate) struct DestroyArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, Args)]
+struct Consent {
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Delete tables and buckets with their data, where the plan does; the value is the name of the stage, such as shop-dev
+    #[arg(long, value_name = "STAGE")]
+    destroy_data: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputsArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  isobar logs --target aws\n  isobar logs -f --target aws --emulator ministack")]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+    /// Print new lines as they arrive
+    #[arg(short, long)]
+    follow: bool,
+    /// Begin this long before now: 30s, 10m, 2h or 1d
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    since: String,
+}
+
+pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let stage = Stage::make(&args.folder, &args.build, output)?;
+    let terraform = Terraform::find(&stage.folder, output)?;
+    terraform.init().await?;
+    let may_lose = args.consent.destroy_data.is_some();
+    let values: &[&str] = if may_lose { &["-var=protect_data=false"] } else { &[] };
+    let plan = terraform.plan(values).await?;
+    plan.print(output);
+    if args.plan {
+        if output.json {
+            output.document(&json!({"stage": stage.name, "changes": plan.rows()}))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !plan.rows().is_empty() {
+        check_data(&plan, &stage, &args.consent)?;
+        if !args.consent.agree(&format!("Deploy {} to {}?", stage.name, stage.place()))? {
+            return Ok(ExitCode::FAILURE);
+        }
+        apply(&terraform, &stage, values, output).await?;
+    }
+    let outputs = terraform.outputs().await?;
+    report(&stage, &outputs, output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Applies the last plan. Failures: an error of the platform, or Ctrl-C.
+async fn apply(terraform: &Terraform<'_>, stage: &Stage, values: &[&str], output: &Output) -> Result<(), Failure> {
+    let (mut ran, mut errors) = terraform.apply().await?;
+    let mut retries = stage.retries();
+    while !ran.is_ok() && !ran.is_interrupted && errors.iter().all(Diagnostic::is_of_new_role) && !errors.is_empty() {
+        let Some(pause) = retries.next() else { break };
+        output.step(
+            "Waiting",
+            "new role assignments are not known everywhere yet: trying again in 30 s, for at most 10 minutes",
+        );
+        tokio::time::sleep(pause).await;
+        terraform.plan(values).await?;
+        (ran, errors) = terraform.apply().await?;
+    }
+    if ran.is_interrupted {
+        output.warning("what was done until now is in the state; `isobar deploy` goes on from there");
+        return Err(Failure::interrupted());
+    }
+    if ran.is_ok() {
+        return Ok(());
+    }
+    let texts: Vec<String> = errors.iter().map(Diagnostic::text).collect();
+    let text = if texts.is_empty() { ran.errors().to_owned() } else { texts.join("\n") };
+    Err(explained("the deployment failed; what was done is in the state", &text))
+}
+
+/// Failures: the plan deletes data, and the command does not name the stage.
+fn check_data(plan: &Plan, stage: &Stage, consent: &Consent) -> Result<(), Failure> {
+    let lost = plan.lost_data();
+    if lost.is_empty() || stage.is_emulated() {
+        return Ok(());
+    }
+    let failure = || Failure::new(format!("data would be deleted with {}", lost.join(", ")));
+    let option = format!("--destroy-data {}", stage.name);
+    match &consent.destroy_data {
+        Some(name) if *name == stage.name => Ok(()),
+        Some(name) => {
+            Err(failure().hint(format!("`{name}` is not the name of this stage; to delete the data: {option}")))
+        }
+        None => Err(failure().hint(format!("to delete the data too: {option}"))),
+    }
+}
+
+pub(crate) async fn destroy(args: &DestroyArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let stage = Stage::find(&args.folder)?;
+    let terraform = Terraform::find(&stage.folder, output)?;
+    terraform.init().await?;
+    let consent = &args.consent;
+    let unprotected: &[&str] = if consent.destroy_data.is_some() { &["-var=protect_data=false"] } else { &[] };
+    let values = [&["-destroy"], unprotected].concat();
+    let plan = terraform.plan(&values).await?;
+    plan.print(output);
+    if !plan.rows().is_empty() {
+        check_data(&plan, &stage, consent)?;
+        if !consent.agree(&format!("Destroy {} on {}?", stage.name, stage.place()))? {
+            return Ok(ExitCode::FAILURE);
+        }
+        // The services protect what holds data by switches of their own, which must be off before.
+        if !unprotected.is_empty() && !terraform.plan(unprotected).await?.rows().is_empty() {
+            apply(&terraform, &stage, unprotected, output).await?;
+        }
+        terraform.plan(&values).await?;
+        apply(&terraform, &stage, &values, output).await?;
+    }
+    stage.end(output);
+    output.step("Destroyed", &format!("{} on {}", stage.name, stage.place()));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn outputs(args: &OutputsArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let (_, outputs) = outputs_of(&args.folder, output).await?;
+    if output.json {
+        output.document(&outputs)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let rows: Vec<_> = outputs.iter().map(|(name, value)| [name.clone(), text(value)]).collect();
+    output.table(["NAME", "VALUE"], &rows);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn url(args: &OutputsArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let (stage, outputs) = outputs_of(&args.folder, output).await?;
+    let none = || Failure::new(format!("the app of {} serves no HTTP", stage.name));
+    output.line(outputs.get("url").and_then(Value::as_str).ok_or_else(none)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn logs(args: &LogsArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let (stage, outputs) = outputs_of(&args.folder, output).await?;
+    let since = since(&args.since)?;
+    match stage.target {
+        CloudTarget::Aws => aws::logs(&stage, &outputs, since, args.follow, output).await,
+        CloudTarget::Azure | CloudTarget::Gcp => Err(Failure::new("not there yet")),
+    }
+}
+
+/// Calls a function of a deployed stage, and returns its answer.
+pub(crate) async fn invoke(
+    args: &FolderArgs,
+    function: &str,
+    request: &[u8],
+    output: &Output,
+) -> Result<Vec<u8>, Failure> {
+    let (stage, outputs) = outputs_of(args, output).await?;
+    match stage.target {
+        CloudTarget::Aws => aws::invoke(&stage, &outputs, function, request).await,
+        CloudTarget::Azure | CloudTarget::Gcp => Err(Failure::new("not there yet")),
+    }
+}
+
+async fn outputs_of(args: &FolderArgs, output: &Output) -> Result<(Stage, serde_json::Map<String, Value>), Failure> {
+    let stage = Stage::find(args)?;
+    let outputs = Terraform::find(&stage.folder, output)?.outputs().await?;
+    match outputs.is_empty() {
+        true => Err(Failure::new(format!("{} is not deployed on {}", stage.name, stage.place()))
+            .hint(format!("isobar deploy {}", stage.options()))),
+        false => Ok((stage, outputs)),
+    }
+}
+
+/// What is there after a deployment.
+fn report(stage: &Stage, outputs: &serde_json::Map<String, Value>, output: &Output) -> Result<(), Failure> {
+    let url = outputs.get("url").and_then(Value::as_str);
+    if output.json {
+        return output.document(&json!({"stage": stage.name, "folder": stage.folder, "outputs": outputs}));
+    }
+    output.step("Deployed", &format!("{} to {}", stage.name, stage.place()));
+    if let Some(url) = url {
+        output.line(url);
+    }
+    Ok(())
+}
+
+/// The program of a cloud. Failures: it is not installed.
+fn command(name: &str, install: &str) -> Result<PathBuf, Failure> {
+    config::program(name)
+        .ok_or_else(|| Failure::new(format!("`{name}` is not installed")).hint(format!("install it: {install}")))
+}
+
+/// What a program prints. Failures: its own error.
+async fn ran(command: &mut Command, message: &str) -> Result<Vec<u8>, Failure> {
+    let ran = command.output().await.map_err(|error| Failure::new(message).because(&error))?;
+    match ran.status.success() {
+        true => Ok(ran.stdout),
+        false => Err(explained(message, &String::from_utf8_lossy(&ran.stderr))),
+    }
+}
+
+/// A time such as `10m`, in seconds.
+fn since(text: &str) -> Result<u64, Failure> {
+    let wrong = || Failure::new(format!("`{text}` is no time")).hint("use 30s, 10m, 2h or 1d");
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+}
+
+impl Consent {
+    /// May the command go on? Without a terminal it must say so itself.
+    fn agree(&self, question: &str) -> Result<bool, Failure> {
+        if self.yes {
+            return Ok(true);
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(
+                Failure::new("there is no terminal to ask for consent").hint("read the plan above, and add --yes")
+            );
+        }
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{question} [y/N] ").as_bytes());
+        let mut answer = String::new();
+        std::io::stdin()
+            .read_line(&mut answer)
+            .map_err(|error| Failure::new("the terminal cannot be read").because(&error))?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+}

@@ -1,0 +1,161 @@
+//! A plan of Terraform: what a deployment changes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// The kinds of resources that hold the data of an app.
+const DATA: [&str; 14] = [
+    "aws_dynamodb_table",
+    "aws_s3_bucket",
+    "azurerm_cosmosdb_account",
+    "azurerm_cosmosdb_sql_container",
+    "azurerm_cosmosdb_sql_database",
+    "azurerm_key_vault",
+    "azurerm_resource_group",
+    "azurerm_storage_account",
+    "azurerm_storage_container",
+    "azurerm_storage_table",
+    "google_firestore_database",
+    "google_secret_manager_secret",
+    "google_storage_bucket",
+    "google_project",
+];
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Plan {
+    #[serde(default)]
+    resource_changes: Vec<Change>,
+    /// What was changed outside of Terraform.
+    #[serde(default)]
+    resource_drift: Vec<Change>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Change {
+    address: String,
+    mode: String,
+    r#type: String,
+    change: Actions,
+}
+
+#[derive(Debug, Deserialize)]
+struct Actions {
+    actions: Vec<Action>,
+    #[serde(default)]
+    before: Value,
+    #[serde(default)]
+    after: Value,
+    #[serde(default)]
+    after_unknown: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Action {
+    NoOp,
+    Create,
+    Read,
+    Update,
+    Delete,
+    Forget,
+    #[serde(other)]
+    Other,
+}
+
+/// A row of the plan as the command prints it.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    action: &'static str,
+    resource: String,
+    /// The attributes that change.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attributes: Vec<String>,
+}
+
+impl Plan {
+    pub(super) fn read(json: &str) -> Result<Self, Failure> {
+        serde_json::from_str(json).map_err(|error| Failure::new("the plan of Terraform is not known").because(&error))
+    }
+
+    /// What changes.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let changes = self.resource_changes.iter().filter(|change| change.mode == "managed");
+        changes.filter_map(Change::row).collect()
+    }
+
+    /// The resources with data that would be deleted or replaced.
+    pub(super) fn lost_data(&self) -> Vec<&str> {
+        let deletes =
+            |change: &&Change| change.change.actions.contains(&Action::Delete) && DATA.contains(&&*change.r#type);
+        self.resource_changes.iter().filter(deletes).map(|change| change.address.as_str()).collect()
+    }
+
+    /// The resources that were changed outside of Terraform.
+    fn drift(&self) -> Vec<String> {
+        let changed = |change: &Change| match change.change.actions.contains(&Action::Delete) {
+            true => Some(format!("{} was deleted outside of Terraform", change.address)),
+            false if change.change.changed().is_empty() => None,
+            false => Some(format!(
+                "{} was changed outside of Terraform: {}",
+                change.address,
+                change.change.changed().join(", ")
+            )),
+        };
+        self.resource_drift.iter().filter_map(changed).collect()
+    }
+
+    pub(super) fn print(&self, output: &Output) {
+        for drift in self.drift() {
+            output.warning(&drift);
+        }
+        let rows = self.rows();
+        for row in &rows {
+            let attributes = match row.attributes.is_empty() {
+                true => String::new(),
+                false => format!(": {}", row.attributes.join(", ")),
+            };
+            output.note(&format!("{:>12} {}{attributes}", row.action, row.resource));
+        }
+        let count = |action: &str| rows.iter().filter(|row| row.action == action).count();
+        let parts = ["create", "change", "replace", "delete"].map(|action| (action, count(action)));
+        let parts: Vec<_> = parts
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(action, count)| format!("{count} to {action}"))
+            .collect();
+        output.step("Plan", &if parts.is_empty() { "nothing changes".to_owned() } else { parts.join(", ") });
+    }
+}
+
+impl Change {
+    fn row(&self) -> Option<Row> {
+        let action = match self.change.actions[..] {
+            [Action::Create] => "create",
+            [Action::Update] => "change",
+            [Action::Delete] => "delete",
+            [Action::Create, Action::Delete] | [Action::Delete, Action::Create] => "replace",
+            [Action::Forget] => "forget",
+            _ => return None,
+        };
+        let attributes = match action {
+            "change" | "replace" => self.change.changed(),
+            _ => Vec::new(),
+        };
+        Some(Row { action, resource: self.address.clone(), attributes })
+    }
+}
+
+impl Actions {
+    /// The names of the attributes that differ.
+    fn changed(&self) -> Vec<String> {
+        let (Some(before), after) = (self.before.as_object(), self.after.as_object()) else { return Vec::new() };
+        let differs = |name: &&String| {
+            let is_unknown = self.after_unknown.get(name.as_str()).is_some_and(|unknown| *unknown == true);
+            is_unknown || after.is_some_and(|after| after.get(*name) != before.get(*name))
+        };
+        before.keys().filter(differs).cloned().collect()
+    }
+}

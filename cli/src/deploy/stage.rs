@@ -1,0 +1,170 @@
+//! A stage: its folder, and where it is.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::emulator::{Emulator, EmulatorName};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::package::{self, BuildArgs, CloudTarget, Mark, StageArgs};
+use crate::project::Project;
+
+/// Which stage, and its folder.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FolderArgs {
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
+    /// Use this emulator in place of an account; it is installed in the folder of cargo's output
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub(crate) emulator: Option<EmulatorName>,
+    /// The folder [default: deploy/TARGET-STAGE in the folder of the app]
+    #[arg(short, long, value_name = "DIR", conflicts_with = "emulator")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) target: CloudTarget,
+    /// Its name, such as `shop-dev`.
+    pub(super) name: String,
+    pub(super) folder: PathBuf,
+    project: Project,
+    emulator: Option<(EmulatorName, Emulator)>,
+    options: String,
+}
+
+impl Stage {
+    /// Packages the app again, and starts the emulator.
+    pub(super) fn make(args: &FolderArgs, build: &BuildArgs, output: &Output) -> Result<Self, Failure> {
+        args.check()?;
+        let project = Project::find(&args.stage.package)?;
+        let folder = args.folder(&project);
+        let emulator = args.emulator.map(|name| Ok::<_, Failure>((name, name.start(&project, output)?))).transpose()?;
+        let made = package::make(&project, &args.stage, build, &folder, output)?;
+        if let Some((_, emulator)) = &emulator {
+            let failed =
+                |error: std::io::Error| Failure::new(format!("{} cannot be written", folder.display())).because(&error);
+            fs::write(folder.join("emulator_override.tf"), emulator.overrides()).map_err(failed)?;
+            fs::write(folder.join("emulator.auto.tfvars.json"), emulator.values()).map_err(failed)?;
+        }
+        Ok(args.stage(&made.manifest.app, project, folder, emulator))
+    }
+
+    /// The stage that an earlier deployment made.
+    pub(super) fn find(args: &FolderArgs) -> Result<Self, Failure> {
+        args.check()?;
+        let project = Project::find(&args.stage.package)?;
+        let folder = args.folder(&project);
+        let missing = || {
+            Failure::new(format!(
+                "there is no stage `{}` on {} in {}",
+                args.stage.name(),
+                args.place(),
+                folder.display()
+            ))
+            .hint(format!("isobar deploy {}", args.options()))
+        };
+        Mark::read(&folder)?.ok_or_else(missing)?;
+        let emulator = match args.emulator {
+            Some(name) => {
+                let gone = || {
+                    Failure::new(format!("{} does not run any more, and its stages are gone", name.name()))
+                        .hint(format!("isobar deploy {}", args.options()))
+                };
+                Some((name, name.running(&project).ok_or_else(gone)?))
+            }
+            None => None,
+        };
+        let app = package::app_of(&folder)?;
+        Ok(args.stage(&app, project, folder, emulator))
+    }
+
+    /// Where it is, for people.
+    pub(super) fn place(&self) -> &'static str {
+        match (&self.emulator, self.target) {
+            (Some((name, _)), _) => name.name(),
+            (_, CloudTarget::Aws) => "AWS",
+            (_, CloudTarget::Azure) => "Azure",
+            (_, CloudTarget::Gcp) => "Google Cloud",
+        }
+    }
+
+    /// The options that name it.
+    pub(super) fn options(&self) -> &str {
+        &self.options
+    }
+
+    pub(super) fn is_emulated(&self) -> bool {
+        self.emulator.is_some()
+    }
+
+    /// The program `aws`, and the variables with which it calls the account of the stage.
+    pub(super) fn aws(&self, region: &str) -> Result<(PathBuf, Vec<(&'static str, String)>), Failure> {
+        let region = ("AWS_REGION", region.to_owned());
+        match &self.emulator {
+            Some((name, emulator)) => Ok((name.aws(&self.project), emulator.variables(&region.1).into())),
+            None => Ok((
+                super::command("aws", "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html")?,
+                vec![region],
+            )),
+        }
+    }
+
+    /// The pauses before a deployment is tried again, because role assignments of Azure need time.
+    pub(super) fn retries(&self) -> impl Iterator<Item = Duration> + use<> {
+        let most = if self.target == CloudTarget::Azure { 20 } else { 0 };
+        std::iter::repeat_n(Duration::from_secs(30), most)
+    }
+
+    /// Forgets a stage that was destroyed, where only an emulator had it.
+    pub(super) fn end(&self, output: &Output) {
+        if let Some((name, _)) = &self.emulator {
+            let _ = fs::remove_dir_all(&self.folder);
+            name.end(&self.project, output);
+        }
+    }
+}
+
+impl FolderArgs {
+    fn check(&self) -> Result<(), Failure> {
+        match (self.emulator, self.stage.target) {
+            (Some(name), target) if target != CloudTarget::Aws => {
+                Err(Failure::new(format!("{} emulates AWS, not {}", name.name(), target.name()))
+                    .hint("use --target aws"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn folder(&self, project: &Project) -> PathBuf {
+        let stage = self.stage.name();
+        match (self.emulator, &self.output) {
+            (Some(name), _) => name.stage(project, &stage),
+            (_, Some(folder)) => folder.clone(),
+            _ => package::default_folder(project, self.stage.target, &stage),
+        }
+    }
+
+    fn place(&self) -> &'static str {
+        self.emulator.map_or(self.stage.target.name(), EmulatorName::name)
+    }
+
+    fn options(&self) -> String {
+        let mut options = format!("--target {}", self.stage.target.name());
+        if self.stage.name() != package::DEFAULT_STAGE {
+            options += &format!(" --stage {}", self.stage.name());
+        }
+        if let Some(name) = self.emulator {
+            options += &format!(" --emulator {}", name.name());
+        }
+        options
+    }
+
+    fn stage(&self, app: &str, project: Project, folder: PathBuf, emulator: Option<(EmulatorName, Emulator)>) -> Stage {
+        let name = format!("{app}-{}", self.stage.name());
+        Stage { target: self.stage.target, name, folder, project, emulator, options: self.options() }
+    }
+}
