@@ -13,10 +13,9 @@ use hyper::Method;
 use hyper::body::Bytes;
 use isobar::driver::ResourceKind;
 
-use crate::deploy::{self, EmulatorName, FolderArgs};
+use crate::deploy::{self, CloudArgs};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::package::{CloudTarget, StageArgs};
 use crate::project::PackageArgs;
 use app::{Call, RunningApp};
 use payload::Payload;
@@ -35,15 +34,11 @@ pub(crate) struct InvokeArgs {
     /// The request: JSON, @FILE, or - for standard input; null by default
     #[arg(value_name = "JSON|@FILE|-")]
     request: Option<String>,
-    /// Call it in this cloud, not on this machine
-    #[arg(short, long, value_name = "NAME", value_enum)]
-    target: Option<CloudTarget>,
-    /// The stage [default: that of ISOBAR_STAGE, else dev]
+    #[command(flatten)]
+    cloud: CloudArgs,
+    /// The stage in the cloud [default: that of ISOBAR_STAGE, else dev]
     #[arg(long, value_name = "NAME", requires = "target")]
     stage: Option<String>,
-    /// Use this emulator in place of an account
-    #[arg(long, value_name = "NAME", value_enum, requires = "target")]
-    emulator: Option<EmulatorName>,
     #[command(flatten)]
     package: PackageArgs,
 }
@@ -121,9 +116,7 @@ pub(crate) struct WrittenArgs {
 
 pub(crate) async fn invoke(args: &InvokeArgs, output: &Output) -> Result<ExitCode, Failure> {
     let (name, payload) = (args.function.as_str(), Payload::json(args.request.as_deref(), QUOTES)?);
-    if let Some(target) = args.target {
-        let stage = StageArgs { target, stage: args.stage.clone(), package: args.package.clone() };
-        let folder = FolderArgs { stage, emulator: args.emulator, output: None };
+    if let Some(folder) = args.cloud.folder(args.stage.as_deref(), &args.package) {
         output.answer(&deploy::invoke(&folder, name, payload.whole(), output).await?);
         return Ok(ExitCode::SUCCESS);
     }

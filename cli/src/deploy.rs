@@ -4,6 +4,7 @@
 mod aws;
 mod emulator;
 mod plan;
+mod secret;
 mod stage;
 mod terraform;
 
@@ -19,10 +20,10 @@ use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::package::{BuildArgs, CloudTarget};
-pub(crate) use emulator::EmulatorName;
 use plan::Plan;
-pub(crate) use stage::FolderArgs;
+pub(crate) use secret::SecretStore;
 use stage::Stage;
+pub(crate) use stage::{CloudArgs, FolderArgs};
 use terraform::{Diagnostic, Terraform, explained};
 
 #[derive(Debug, Args)]
@@ -249,13 +250,34 @@ fn command(name: &str, install: &str) -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::new(format!("`{name}` is not installed")).hint(format!("install it: {install}")))
 }
 
-/// What a program prints. Failures: its own error.
+/// What a program prints. Failures: its own error, or Ctrl-C.
 async fn ran(command: &mut Command, message: &str) -> Result<Vec<u8>, Failure> {
-    let ran = command.output().await.map_err(|error| Failure::new(message).because(&error))?;
+    #[cfg(unix)]
+    command.process_group(0);
+    command.kill_on_drop(true);
+    let ran = tokio::select! {
+        ran = command.output() => ran.map_err(|error| Failure::new(message).because(&error))?,
+        _ = tokio::signal::ctrl_c() => return Err(Failure::interrupted()),
+    };
     match ran.status.success() {
         true => Ok(ran.stdout),
         false => Err(explained(message, &String::from_utf8_lossy(&ran.stderr))),
     }
+}
+
+/// A line of the log of an app, which is JSON in a cloud, as `cargo run` prints it; another line as it is.
+fn log_line(text: &str) -> String {
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(text) else { return text.to_owned() };
+    let mut take = |name: &str| fields.remove(name).and_then(|value| value.as_str().map(str::to_owned));
+    let (Some(time), Some(level), Some(message)) = (take("timestamp"), take("level"), take("message")) else {
+        return text.to_owned();
+    };
+    let target = take("target").map(|target| format!(" {target}:")).unwrap_or_default();
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!(" {name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    format!("{time} {level:>5}{target} {message}{}", fields.concat())
 }
 
 /// A time such as `10m`, in seconds.

@@ -12,7 +12,8 @@ mod zip;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
+use isobar::config::ISOBAR_SECRETS;
 use isobar::driver::{Environment, ISOBAR_STAGE, ResourceKind};
 use isobar::manifest::Manifest;
 use serde_json::json;
@@ -64,6 +65,9 @@ pub(crate) struct BuildArgs {
     /// Link the C library of the platform in place of a static one
     #[arg(long)]
     pub(crate) dynamic: bool,
+    /// Package this program, and build nothing
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) binary: Option<PathBuf>,
     /// The profile of cargo
     #[arg(long, value_name = "NAME", default_value = "release")]
     pub(crate) profile: String,
@@ -105,13 +109,13 @@ pub(crate) fn default_folder(project: &Project, target: CloudTarget, stage: &str
     project.folder.join("deploy").join(format!("{}-{stage}", target.name()))
 }
 
-/// The app of a folder.
-pub(crate) fn app_of(folder: &Path) -> Result<String, Failure> {
+/// The manifest of a folder.
+pub(crate) fn manifest_of(folder: &Path) -> Result<Manifest, Failure> {
     let path = folder.join("manifest.json");
     let failed = || Failure::new(format!("{} cannot be read", path.display()));
     let text = std::fs::read(&path).map_err(|error| failed().because(&error))?;
     let again = "package the app again: isobar package";
-    Ok(read_manifest(&text, &format!("{} is not a manifest of isobar", path.display()), again)?.app)
+    read_manifest(&text, &format!("{} is not a manifest of isobar", path.display()), again)
 }
 
 /// What was packaged.
@@ -166,16 +170,20 @@ impl Stack<'_> {
 
     /// The variables that place resources elsewhere, which the deployed app needs too.
     fn placed(&self) -> impl Iterator<Item = (&str, &str)> {
-        let variables = self
-            .process
-            .vars_with_prefix("")
-            .filter(|(name, _)| ResourceKind::OWN.iter().any(|kind| name.starts_with(&kind.variable_prefix())));
-        variables
+        let is_place = |name: &str| {
+            name == ISOBAR_SECRETS || ResourceKind::OWN.iter().any(|kind| name.starts_with(&kind.variable_prefix()))
+        };
+        let is_local = |url: &str| {
+            url.split_once("://").is_none_or(|(scheme, _)| isobar::local::ADAPTER.schemes.contains(&scheme))
+        };
+        let variables = self.process.vars_with_prefix("");
+        variables.filter(move |(name, url)| is_place(name) && !is_local(url))
     }
 
     /// Is a resource made elsewhere? Its variable is set.
     fn is_placed(&self, kind: ResourceKind, name: &str) -> bool {
-        self.process.var(&kind.variable(name)).is_some()
+        let variable = kind.variable(name);
+        self.placed().any(|(name, _)| name == variable)
     }
 }
 

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::call::complete;
+use crate::deploy::{self, CloudArgs, FolderArgs};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::place::Place;
@@ -31,7 +32,7 @@ pub(crate) struct SecretsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Set a value in the data folder; the app reads it now under `isobar dev`, else within 5 minutes
+    /// Set a value; the app reads it now under `isobar dev`, else within 5 minutes
     Set(SetArgs),
     /// Print what the app declares, and where each has its value, without the values
     List(StageArgs),
@@ -39,7 +40,8 @@ enum Action {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The data folder is for tests on this machine. A secret that is typed here may be in the history of the shell.\n\nExamples:\n  isobar secrets set api-token\n  pass show shop/token | isobar secrets set api-token -\n  isobar secrets set settings '{\"greeting\": \"Hello\"}'"
+    after_help = "Without --target the value is for this machine. With it the value goes to the service of the cloud that the stage reads, by the \
+                  command of the cloud, and to no file and no state. A secret that is typed here may be in the history of the shell.\n\nExamples:\n  isobar secrets set api-token\n  pass show shop/token | isobar secrets set api-token -\n  isobar secrets set settings '{\"greeting\": \"Hello\"}'\n  isobar secrets set api-token --target aws --stage prod"
 )]
 struct SetArgs {
     /// The name of the secret or the configuration
@@ -47,6 +49,8 @@ struct SetArgs {
     name: String,
     /// The value, or - for standard input; without it a terminal prompts
     value: Option<Hidden>,
+    #[command(flatten)]
+    cloud: CloudArgs,
     #[command(flatten)]
     stage: StageArgs,
 }
@@ -120,6 +124,9 @@ impl Declared {
 
 async fn set(args: &SetArgs, output: &Output) -> Result<ExitCode, Failure> {
     check_name(&args.name)?;
+    if let Some(cloud) = args.cloud.folder(args.stage.stage.as_deref(), &args.stage.package) {
+        return set_deployed(args, &cloud, output).await;
+    }
     let app = Declared::of(&args.stage, output)?;
     let file = match app.url()? {
         None => app.place.config.secrets.clone(),
@@ -142,6 +149,27 @@ async fn set(args: &SetArgs, output: &Output) -> Result<ExitCode, Failure> {
     match output.json {
         true => output.document(&serde_json::json!({"key": key, "file": path}))?,
         false => output.line(&format!("set `{key}` in {}", path.display())),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sets the value of a stage in a cloud.
+async fn set_deployed(args: &SetArgs, folder: &FolderArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let store = deploy::SecretStore::open(folder, output).await?;
+    let declared = KINDS.into_iter().find(|kind| store.manifest.of_kind(*kind).any(|it| it.name == args.name));
+    let kind = declared.ok_or_else(|| {
+        Failure::new(format!("the app of the stage declares no secret or configuration `{}`", args.name))
+            .hint("deploy the app that declares it before")
+    })?;
+    let Some(text) = value(args).await? else { return Ok(ExitCode::from(130)) };
+    let value = match checked(&args.name, text, Some(kind))? {
+        Value::String(text) if kind == ResourceKind::Secret => text,
+        json => json.to_string(),
+    };
+    let key = store.set(&args.name, &value).await?;
+    match output.json {
+        true => output.document(&serde_json::json!({"key": key}))?,
+        false => output.line(&format!("set `{key}`; the app reads it within 5 minutes")),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
 
-use super::ran;
 use super::stage::Stage;
+use super::{log_line, ran};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -31,6 +31,16 @@ struct Line {
     event_id: String,
     timestamp: i64,
     message: String,
+}
+
+impl Line {
+    /// A line of the app, or the report of an invocation; `None` for the start and the end of one.
+    fn readable(&self) -> Option<String> {
+        let text = self.message.trim_end();
+        let is_frame =
+            ["START RequestId:", "END RequestId:", "INIT_START "].iter().any(|start| text.starts_with(start));
+        (!is_frame).then(|| log_line(text))
+    }
 }
 
 pub(super) async fn logs(
@@ -57,7 +67,7 @@ pub(super) async fn logs(
                 true => {
                     output.line(&json!({"time_ms": line.timestamp, "message": line.message.trim_end()}).to_string())
                 }
-                false => output.line(line.message.trim_end()),
+                false => line.readable().into_iter().for_each(|text| output.line(&text)),
             }
         }
         if !follow {
@@ -77,7 +87,7 @@ pub(super) async fn logs(
 async fn read(stage: &Stage, outputs: &Map<String, Value>, group: &str, from: i64) -> Result<Vec<Line>, Failure> {
     let from = from.to_string();
     let args = ["logs", "filter-log-events", "--log-group-name", group, "--start-time", &from, "--output", "json"];
-    let text = ran(aws(stage, outputs)?.args(args), "the logs cannot be read").await?;
+    let text = ran(command(stage, outputs)?.args(args), "the logs cannot be read").await?;
     let page: Page = serde_json::from_slice(&text)
         .map_err(|error| Failure::new("the answer of `aws logs` is not known").because(&error))?;
     Ok(page.events)
@@ -104,9 +114,9 @@ pub(super) async fn invoke(
     let failed = |error: std::io::Error| Failure::new("the call cannot be stored").because(&error);
     std::fs::write(&event_file, event).map_err(failed)?;
     let payload = format!("fileb://{}", event_file.display());
-    let mut command = aws(stage, outputs)?;
-    command.args(["lambda", "invoke", "--function-name", name, "--payload", &payload, "--output", "json"]).arg(&answer);
-    let called = ran(&mut command, &format!("function `{function}` cannot be called")).await;
+    let mut aws = command(stage, outputs)?;
+    aws.args(["lambda", "invoke", "--function-name", name, "--payload", &payload, "--output", "json"]).arg(&answer);
+    let called = ran(&mut aws, &format!("function `{function}` cannot be called")).await;
     let text = std::fs::read(&answer);
     // Both can have data of the app.
     let _ = (std::fs::remove_file(&event_file), std::fs::remove_file(&answer));
@@ -119,7 +129,7 @@ pub(super) async fn invoke(
     }
 }
 
-fn aws(stage: &Stage, outputs: &Map<String, Value>) -> Result<Command, Failure> {
+pub(super) fn command(stage: &Stage, outputs: &Map<String, Value>) -> Result<Command, Failure> {
     let region = outputs.get("region").and_then(Value::as_str).unwrap_or_default();
     let (program, variables) = stage.aws(region)?;
     let mut command = Command::new(program);

@@ -213,12 +213,13 @@ impl Emulator {
     }
 
     /// The variables of a program that calls it.
-    pub(super) fn variables(&self, region: &str) -> [(&'static str, String); 4] {
+    pub(super) fn variables(&self, region: &str) -> [(&'static str, String); 5] {
         [
             ("AWS_ENDPOINT_URL", self.url()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
             ("AWS_REGION", region.to_owned()),
+            ("AWS_DEFAULT_REGION", region.to_owned()),
         ]
     }
 }

@@ -93,16 +93,22 @@ impl Plan {
         self.resource_changes.iter().filter(deletes).map(|change| change.address.as_str()).collect()
     }
 
-    /// The resources that were changed outside of Terraform.
+    /// The resources that were changed outside of Terraform, where this plan changes them back. The plug-ins report others too,
+    /// such as an attribute that they read only after the resource was made.
     fn drift(&self) -> Vec<String> {
-        let changed = |change: &Change| match change.change.actions.contains(&Action::Delete) {
-            true => Some(format!("{} was deleted outside of Terraform", change.address)),
-            false if change.change.changed().is_empty() => None,
-            false => Some(format!(
-                "{} was changed outside of Terraform: {}",
-                change.address,
-                change.change.changed().join(", ")
-            )),
+        let changed = |change: &Change| {
+            let is_planned = |other: &Change| {
+                other.address == change.address && other.row().is_some_and(|row| row.action != "delete")
+            };
+            let attributes = change.change.changed();
+            match change.change.actions.contains(&Action::Delete) {
+                _ if !self.resource_changes.iter().any(is_planned) => None,
+                true => Some(format!("{} was deleted outside of Terraform", change.address)),
+                false if attributes.is_empty() => None,
+                false => {
+                    Some(format!("{} was changed outside of Terraform: {}", change.address, attributes.join(", ")))
+                }
+            }
         };
         self.resource_drift.iter().filter_map(changed).collect()
     }
@@ -154,8 +160,20 @@ impl Actions {
         let (Some(before), after) = (self.before.as_object(), self.after.as_object()) else { return Vec::new() };
         let differs = |name: &&String| {
             let is_unknown = self.after_unknown.get(name.as_str()).is_some_and(|unknown| *unknown == true);
-            is_unknown || after.is_some_and(|after| after.get(*name) != before.get(*name))
+            is_unknown || after.is_some_and(|after| !is_same(after.get(*name), before.get(*name)))
         };
         before.keys().filter(differs).cloned().collect()
     }
+}
+
+/// An empty value and none are the same: which of them a plug-in stores depends on the call that it read last.
+fn is_same(a: Option<&Value>, b: Option<&Value>) -> bool {
+    let is_empty = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => true,
+        Some(Value::Object(fields)) => fields.is_empty(),
+        Some(Value::Array(values)) => values.is_empty(),
+        Some(Value::String(text)) => text.is_empty(),
+        Some(_) => false,
+    };
+    a == b || is_empty(a) && is_empty(b)
 }

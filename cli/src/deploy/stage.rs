@@ -10,7 +10,7 @@ use super::emulator::{Emulator, EmulatorName};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::package::{self, BuildArgs, CloudTarget, Mark, StageArgs};
-use crate::project::Project;
+use crate::project::{PackageArgs, Project};
 
 /// Which stage, and its folder.
 #[derive(Debug, Clone, Args)]
@@ -19,10 +19,28 @@ pub(crate) struct FolderArgs {
     pub(crate) stage: StageArgs,
     /// Use this emulator in place of an account; it is installed in the folder of cargo's output
     #[arg(long, value_name = "NAME", value_enum)]
-    pub(crate) emulator: Option<EmulatorName>,
+    emulator: Option<EmulatorName>,
     /// The folder [default: deploy/TARGET-STAGE in the folder of the app]
     #[arg(short, long, value_name = "DIR", conflicts_with = "emulator")]
-    pub(crate) output: Option<PathBuf>,
+    output: Option<PathBuf>,
+}
+
+/// The options of a command that works on this machine without them.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CloudArgs {
+    /// A stage in this cloud, not this machine
+    #[arg(short, long, value_name = "NAME", value_enum)]
+    target: Option<CloudTarget>,
+    /// Use this emulator in place of an account
+    #[arg(long, value_name = "NAME", value_enum, requires = "target")]
+    emulator: Option<EmulatorName>,
+}
+
+impl CloudArgs {
+    pub(crate) fn folder(&self, stage: Option<&str>, package: &PackageArgs) -> Option<FolderArgs> {
+        let stage = StageArgs { target: self.target?, stage: stage.map(str::to_owned), package: package.clone() };
+        Some(FolderArgs { stage, emulator: self.emulator, output: None })
+    }
 }
 
 #[derive(Debug)]
@@ -78,8 +96,8 @@ impl Stage {
             }
             None => None,
         };
-        let app = package::app_of(&folder)?;
-        Ok(args.stage(&app, project, folder, emulator))
+        let manifest = package::manifest_of(&folder)?;
+        Ok(args.stage(&manifest.app, project, folder, emulator))
     }
 
     /// Where it is, for people.
@@ -103,13 +121,16 @@ impl Stage {
 
     /// The program `aws`, and the variables with which it calls the account of the stage.
     pub(super) fn aws(&self, region: &str) -> Result<(PathBuf, Vec<(&'static str, String)>), Failure> {
-        let region = ("AWS_REGION", region.to_owned());
         match &self.emulator {
-            Some((name, emulator)) => Ok((name.aws(&self.project), emulator.variables(&region.1).into())),
-            None => Ok((
-                super::command("aws", "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html")?,
-                vec![region],
-            )),
+            Some((name, emulator)) => Ok((name.aws(&self.project), emulator.variables(region).into())),
+            None => {
+                let program = super::command(
+                    "aws",
+                    "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
+                )?;
+                // The first version of the command reads the second variable only.
+                Ok((program, ["AWS_REGION", "AWS_DEFAULT_REGION"].map(|name| (name, region.to_owned())).into()))
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use super::{BuildArgs, CloudTarget};
 use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::project::Project;
+use crate::project::{Program, Project};
 
 /// The newest C library of Amazon Linux 2023, which is older than those of the other clouds.
 const GLIBC: (u32, u32) = (2, 34);
@@ -35,6 +35,30 @@ pub(super) fn build(
     let architecture = if args.arm64 { "aarch64" } else { "x86_64" };
     let is_native = cfg!(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64")) && !args.arm64;
     let is_static = is_native && !args.dynamic;
+    let program = match &args.binary {
+        Some(path) => Program(path.clone()),
+        None => project.run_build(command(project, target, args, [is_native, is_static], output)?)?,
+    };
+    let content = fs::read(&program.0)
+        .map_err(|error| Failure::new(format!("{} cannot be read", program.0.display())).because(&error))?;
+    check(&program.0, &content, architecture, is_static)?;
+    // The program of another machine does not run here.
+    let manifest = match is_native {
+        true => program.manifest()?,
+        false => project.build(output)?.manifest()?,
+    };
+    Ok(Binary { content, manifest })
+}
+
+/// The command that builds the program.
+fn command(
+    project: &Project,
+    target: CloudTarget,
+    args: &BuildArgs,
+    [is_native, is_static]: [bool; 2],
+    output: &Output,
+) -> Result<Command, Failure> {
+    let architecture = if args.arm64 { "aarch64" } else { "x86_64" };
     if is_static {
         check_libc()?;
     }
@@ -56,16 +80,7 @@ pub(super) fn build(
         };
     }
     output.step("Building", &format!("{} for {}, {}", project.package, target.name(), args.profile));
-    let program = project.run_build(command)?;
-    let content = fs::read(&program.0)
-        .map_err(|error| Failure::new(format!("{} cannot be read", program.0.display())).because(&error))?;
-    check(&program.0, &content, architecture, is_static)?;
-    // The program of another machine does not run here.
-    let manifest = match is_native {
-        true => program.manifest()?,
-        false => project.build(output)?.manifest()?,
-    };
-    Ok(Binary { content, manifest })
+    Ok(command)
 }
 
 /// A static program needs the C library as an archive.

@@ -1,0 +1,95 @@
+//! The values of secrets and configuration of a stage, in the service of its cloud.
+
+use std::process::Stdio;
+
+use isobar::config::ISOBAR_SECRETS;
+use isobar::manifest::Manifest;
+use serde_json::{Map, Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::stage::Stage;
+use super::{FolderArgs, aws, command, explained, outputs_of};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::package::{self, CloudTarget};
+
+/// The service that has the values of a stage.
+pub(crate) struct SecretStore {
+    pub(crate) manifest: Manifest,
+    stage: Stage,
+    outputs: Map<String, Value>,
+}
+
+impl SecretStore {
+    pub(crate) async fn open(args: &FolderArgs, output: &Output) -> Result<Self, Failure> {
+        let (stage, outputs) = outputs_of(args, output).await?;
+        Ok(Self { manifest: package::manifest_of(&stage.folder)?, stage, outputs })
+    }
+
+    /// Sets a value, which the command of the cloud reads from standard input: arguments are visible to other users of the
+    /// machine. Returns the name there.
+    pub(crate) async fn set(&self, name: &str, value: &str) -> Result<String, Failure> {
+        let key = format!("{}-{name}", self.stage.name);
+        let is_in_secrets_manager =
+            isobar::config::environment().var(ISOBAR_SECRETS).is_some_and(|url| url.starts_with("secretsmanager:"));
+        match self.stage.target {
+            CloudTarget::Aws if is_in_secrets_manager => {
+                let new = json!({"Name": key, "SecretString": value});
+                let version = json!({"SecretId": key, "SecretString": value});
+                match self.aws(&["secretsmanager", "create-secret"], &new).await {
+                    Err(_) => self.aws(&["secretsmanager", "put-secret-value"], &version).await?,
+                    Ok(()) => {}
+                }
+            }
+            CloudTarget::Aws => {
+                let value = json!({"Name": key, "Value": value, "Type": "SecureString", "Overwrite": true});
+                self.aws(&["ssm", "put-parameter"], &value).await?;
+            }
+            CloudTarget::Azure => {
+                let vault = self.text("key_vault")?;
+                let mut az = Command::new(command("az", "https://learn.microsoft.com/cli/azure/install-azure-cli")?);
+                az.args(["keyvault", "secret", "set", "--vault-name", vault, "--name", &key]);
+                az.args(["--file", "/dev/stdin", "--encoding", "utf-8", "--output", "none"]);
+                send(&mut az, value).await?;
+            }
+            CloudTarget::Gcp => {
+                let project = self.text("project")?;
+                let mut gcloud = Command::new(command("gcloud", "https://cloud.google.com/sdk/docs/install")?);
+                gcloud.args(["secrets", "versions", "add", &key, "--data-file=-", "--project", project, "--quiet"]);
+                send(&mut gcloud, value).await?;
+            }
+        }
+        Ok(key)
+    }
+
+    fn text(&self, output: &str) -> Result<&str, Failure> {
+        let missing = || Failure::new(format!("the stage has no output `{output}`")).hint("deploy it again");
+        self.outputs.get(output).and_then(Value::as_str).ok_or_else(missing)
+    }
+
+    async fn aws(&self, action: &[&str], input: &Value) -> Result<(), Failure> {
+        let mut aws = aws::command(&self.stage, &self.outputs)?;
+        aws.args(action).args(["--cli-input-json", "file:///dev/stdin", "--output", "json"]);
+        send(&mut aws, &input.to_string()).await
+    }
+}
+
+/// Runs a command that reads a value, and says nothing of it.
+async fn send(command: &mut Command, value: &str) -> Result<(), Failure> {
+    let failed = |error: &std::io::Error| Failure::new("the value cannot be set").because(error);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| failed(&error))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A command that reads nothing reports why.
+        let _ = stdin.write_all(value.as_bytes()).await;
+    }
+    let ran = child.wait_with_output().await.map_err(|error| failed(&error))?;
+    match ran.status.success() {
+        true => Ok(()),
+        false => {
+            let text = String::from_utf8_lossy(&ran.stderr).replace(value, "***");
+            Err(explained("the value cannot be set", &text))
+        }
+    }
+}
