@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use isobar::config::ISOBAR_SECRETS;
 use isobar::manifest::Manifest;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -35,16 +35,14 @@ impl SecretStore {
             isobar::config::environment().var(ISOBAR_SECRETS).is_some_and(|url| url.starts_with("secretsmanager:"));
         match self.stage.target {
             CloudTarget::Aws if is_in_secrets_manager => {
-                let new = json!({"Name": key, "SecretString": value});
-                let version = json!({"SecretId": key, "SecretString": value});
-                match self.aws(&["secretsmanager", "create-secret"], &new).await {
-                    Err(_) => self.aws(&["secretsmanager", "put-secret-value"], &version).await?,
-                    Ok(()) => {}
+                let of = |action, option| ["secretsmanager", action, option, &key, "--secret-string"];
+                if self.aws(&of("create-secret", "--name"), value).await.is_err() {
+                    self.aws(&of("put-secret-value", "--secret-id"), value).await?;
                 }
             }
             CloudTarget::Aws => {
-                let value = json!({"Name": key, "Value": value, "Type": "SecureString", "Overwrite": true});
-                self.aws(&["ssm", "put-parameter"], &value).await?;
+                let args = ["ssm", "put-parameter", "--name", &key, "--type", "SecureString", "--overwrite", "--value"];
+                self.aws(&args, value).await?;
             }
             CloudTarget::Azure => {
                 let vault = self.text("key_vault")?;
@@ -68,10 +66,10 @@ impl SecretStore {
         self.outputs.get(output).and_then(Value::as_str).ok_or_else(missing)
     }
 
-    async fn aws(&self, action: &[&str], input: &Value) -> Result<(), Failure> {
+    /// The last argument is the option of the value.
+    async fn aws(&self, args: &[&str], value: &str) -> Result<(), Failure> {
         let mut aws = aws::command(&self.stage, &self.outputs)?;
-        aws.args(action).args(["--cli-input-json", "file:///dev/stdin", "--output", "json"]);
-        send(&mut aws, &input.to_string()).await
+        send(aws.args(args).args(["file:///dev/stdin", "--output", "json"]), value).await
     }
 }
 
