@@ -1,9 +1,10 @@
 //! ministack, which emulates AWS on this machine: a place to try a deployment without an account.
 //!
-//! It is installed in the folder of cargo's output, serves all stages of a project, and forgets everything when it ends.
+//! It is installed in the folder of cargo's output, serves all stages of a project, and forgets everything when it ends. The
+//! variable [`ISOBAR_MINISTACK_URL`] names one that runs already, such as in a container.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::project::Project;
+
+/// The variable with the address of an emulator that this command neither starts nor ends.
+const ISOBAR_MINISTACK_URL: &str = "ISOBAR_MINISTACK_URL";
 
 /// The emulator, and the command line of AWS that reads its logs.
 const PACKAGES: [&str; 2] = ["ministack==1.5.33", "awscli==1.46.3"];
@@ -49,8 +53,9 @@ pub(crate) enum EmulatorName {
 /// An emulator that runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Emulator {
-    process: u32,
-    port: u16,
+    url: String,
+    /// `None` for one that another program started.
+    process: Option<u32>,
 }
 
 impl EmulatorName {
@@ -69,14 +74,17 @@ impl EmulatorName {
     }
 
     /// The program that calls it.
-    pub(super) fn aws(self, project: &Project) -> PathBuf {
-        self.folder(project).join("python/bin/aws")
+    pub(super) fn aws(self, project: &Project) -> Option<PathBuf> {
+        let installed = self.folder(project).join("python/bin/aws");
+        if installed.is_file() { Some(installed) } else { config::program("aws") }
     }
 
     /// That of the project, if it runs.
     pub(super) fn running(self, project: &Project) -> Option<Emulator> {
-        let text = fs::read(self.folder(project).join("process.json")).ok()?;
-        let emulator: Emulator = serde_json::from_slice(&text).ok()?;
+        let emulator = match isobar::config::environment().var(ISOBAR_MINISTACK_URL) {
+            Some(url) => Emulator { url: url.trim_end_matches('/').to_owned(), process: None },
+            None => serde_json::from_slice(&fs::read(self.folder(project).join("process.json")).ok()?).ok()?,
+        };
         emulator.is_running().then_some(emulator)
     }
 
@@ -84,6 +92,10 @@ impl EmulatorName {
     pub(super) fn start(self, project: &Project, output: &Output) -> Result<Emulator, Failure> {
         if let Some(emulator) = self.running(project) {
             return Ok(emulator);
+        }
+        if let Some(url) = isobar::config::environment().var(ISOBAR_MINISTACK_URL) {
+            return Err(Failure::new(format!("no emulator answers at {ISOBAR_MINISTACK_URL}={url}"))
+                .hint("start it, or unset the variable: then isobar installs and starts one"));
         }
         let folder = self.folder(project);
         let failed = |error: &std::io::Error| {
@@ -107,7 +119,7 @@ impl EmulatorName {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.spawn().map_err(|error| failed(&error))?;
-        let emulator = Emulator { process: child.id(), port };
+        let emulator = Emulator { url: format!("http://127.0.0.1:{port}"), process: Some(child.id()) };
         let text = serde_json::to_vec(&emulator).unwrap_or_default();
         fs::write(folder.join("process.json"), text).map_err(|error| failed(&error))?;
         emulator.wait(&log)?;
@@ -122,8 +134,8 @@ impl EmulatorName {
         if !fs::read_dir(folder.join("stages")).map_or(true, is_empty) {
             return;
         }
-        if let Some(emulator) = self.running(project) {
-            let _ = Command::new("kill").arg(emulator.process.to_string()).status();
+        if let Some(process) = self.running(project).and_then(|emulator| emulator.process) {
+            let _ = Command::new("kill").arg(process.to_string()).status();
             output.step("Ended", self.name());
         }
         let _ = fs::remove_file(folder.join("process.json"));
@@ -163,18 +175,19 @@ fn install(folder: &Path, output: &Output) -> Result<(), Failure> {
 }
 
 impl Emulator {
-    pub(super) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
     fn is_open(&self) -> bool {
-        TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, self.port).into(), Duration::from_secs(1)).is_ok()
+        let address = self.url.rsplit("://").next().unwrap_or_default();
+        let addresses = address.to_socket_addrs().into_iter().flatten();
+        addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
     }
 
     /// Another program may have the number of the process, or the port.
     fn is_running(&self) -> bool {
-        let command = Command::new("ps").args(["-o", "command=", "-p", &self.process.to_string()]).output();
-        command.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains("ministack")) && self.is_open()
+        let is_ministack = |process: u32| {
+            let command = Command::new("ps").args(["-o", "command=", "-p", &process.to_string()]).output();
+            command.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains("ministack"))
+        };
+        self.process.is_none_or(is_ministack) && self.is_open()
     }
 
     fn wait(&self, log: &Path) -> Result<(), Failure> {
@@ -185,7 +198,7 @@ impl Emulator {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Err(Failure::new(format!("the emulator does not answer on port {}", self.port))
+        Err(Failure::new(format!("the emulator does not answer at {}", self.url))
             .hint(format!("its log is {}", log.display())))
     }
 
@@ -193,7 +206,7 @@ impl Emulator {
     pub(super) fn overrides(&self) -> String {
         let width = SERVICES.iter().map(|service| service.len()).max().unwrap_or(0);
         let endpoints: Vec<_> =
-            SERVICES.iter().map(|service| format!("    {service:width$} = \"{}\"\n", self.url())).collect();
+            SERVICES.iter().map(|service| format!("    {service:width$} = \"{}\"\n", self.url)).collect();
         format!(
             "provider \"aws\" {{\n  access_key                  = \"test\"\n  secret_key                  = \"test\"\n  \
              skip_credentials_validation = true\n  skip_metadata_api_check     = true\n  s3_use_path_style           = \
@@ -206,7 +219,7 @@ impl Emulator {
     pub(super) fn values(&self) -> String {
         let values = json!({
             "alarms": false,
-            "environment": {"AWS_ENDPOINT_URL": self.url()},
+            "environment": {"AWS_ENDPOINT_URL": self.url},
             "protect_data": false,
         });
         format!("{values:#}\n")
@@ -215,7 +228,7 @@ impl Emulator {
     /// The variables of a program that calls it.
     pub(super) fn variables(&self, region: &str) -> [(&'static str, String); 5] {
         [
-            ("AWS_ENDPOINT_URL", self.url()),
+            ("AWS_ENDPOINT_URL", self.url.clone()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
             ("AWS_REGION", region.to_owned()),

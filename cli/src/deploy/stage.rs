@@ -121,17 +121,15 @@ impl Stage {
 
     /// The program `aws`, and the variables with which it calls the account of the stage.
     pub(super) fn aws(&self, region: &str) -> Result<(PathBuf, Vec<(&'static str, String)>), Failure> {
-        match &self.emulator {
-            Some((name, emulator)) => Ok((name.aws(&self.project), emulator.variables(region).into())),
-            None => {
-                let program = super::command(
-                    "aws",
-                    "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
-                )?;
-                // The first version of the command reads the second variable only.
-                Ok((program, ["AWS_REGION", "AWS_DEFAULT_REGION"].map(|name| (name, region.to_owned())).into()))
-            }
+        let install = "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html";
+        if let Some((name, emulator)) = &self.emulator
+            && let Some(program) = name.aws(&self.project)
+        {
+            return Ok((program, emulator.variables(region).into()));
         }
+        // The first version of the command reads the second variable only.
+        let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"].map(|name| (name, region.to_owned())).into();
+        Ok((super::command("aws", install)?, variables))
     }
 
     /// The pauses before a deployment is tried again, because role assignments of Azure need time.

@@ -21,6 +21,7 @@ mod node;
 pub(crate) mod progress;
 mod python;
 mod served;
+mod terraform;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -43,6 +44,7 @@ pub use library::Library;
 pub use node::Node;
 pub use python::Python;
 use served::{START_TIMEOUT, Served};
+pub use terraform::Terraform;
 
 /// The needs that `ISOBAR_REQUIRE` and `ISOBAR_WITHOUT` can name.
 pub const NEEDS: Needs = Needs::new(&[
@@ -55,6 +57,7 @@ pub const NEEDS: Needs = Needs::new(&[
     Need::new("pubsub-emulator"),
     Need::new("cosmos-emulator"),
     Need::new("unshare"),
+    Need::new("terraform"),
 ]);
 
 /// A program that emulates a cloud.

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
             python: python.interpreter().to_owned(),
             bootstrap: built::apps("aws").unwrap().join("shortener"),
             environment: BTreeMap::new(),
+            isobar: None,
         };
         Ok((deployed, emulator))
     })

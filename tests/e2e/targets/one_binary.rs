@@ -77,6 +77,7 @@ fn on_lambda(binary: &Binary) -> Result<Result<Completion, Failed>, Absent> {
         python: python.interpreter().to_owned(),
         bootstrap: binary.path.clone(),
         environment: BTreeMap::new(),
+        isobar: None,
     };
     Ok(run_check(TIMEOUT, does_the_same(lambda, binary.app)))
 }

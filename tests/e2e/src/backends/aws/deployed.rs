@@ -20,6 +20,7 @@ use isobar::driver::{Clock, Provider};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
 use isobar::{Body, Error, EventQueue, Result, TestResponse};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -32,6 +33,7 @@ use crate::backends::dead_letters::DeadLetterQueues;
 use crate::backends::stages::{Stages, variables_of};
 use crate::backends::{handler_error, send, send_to, wait};
 use crate::built;
+use crate::emulators::Terraform;
 use crate::server::not_a_request;
 use isobar_conformance::{BuildApp, Harness, HarnessResult, RunningApp, World};
 
@@ -55,6 +57,8 @@ pub struct Deployed {
     pub bootstrap: PathBuf,
     /// Variables for the app.
     pub environment: BTreeMap<String, String>,
+    /// The command `isobar`, where it makes the deployment, with Terraform.
+    pub isobar: Option<(PathBuf, Terraform)>,
 }
 
 /// Longest time until ministack has sent the events of a bucket and the stream of a table to the queues.
@@ -67,7 +71,11 @@ impl Harness for Deployed {
     }
 
     async fn open(&self) -> Result<Box<dyn World>> {
-        Ok(Box::new(self.clone().open_as(&new_prefix())?))
+        let prefix = match &self.isobar {
+            Some(_) => format!("{}-{}", self.app(), new_prefix()),
+            None => new_prefix(),
+        };
+        Ok(Box::new(self.clone().open_as(&prefix)?))
     }
 }
 
@@ -86,7 +94,13 @@ impl Deployed {
         let services = Services { endpoint: self.endpoint.clone(), account: ACCOUNT };
         let account = Arc::new(Account::new(services, prefix)?);
         let config = AwsConfig::from_environment(&account.environment())?;
+        let config = Mutex::new(config);
         Ok(CloudWorld(DeployedTrial { deployed: self, account, config, clock: ManualClock::default() }))
+    }
+
+    /// The package of the app.
+    fn app(&self) -> String {
+        self.bootstrap.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 }
 
@@ -95,7 +109,7 @@ impl Deployed {
 pub struct DeployedTrial {
     deployed: Deployed,
     account: Arc<Account>,
-    config: AwsConfig,
+    config: Mutex<AwsConfig>,
     clock: ManualClock,
 }
 
@@ -104,7 +118,7 @@ impl CloudUnderTest for DeployedTrial {
     type App = DeployedApp;
 
     fn provider(&self) -> Arc<dyn Provider> {
-        Arc::new(AwsProvider::new(self.config.clone()))
+        Arc::new(AwsProvider::new(self.config.lock().clone()))
     }
 
     fn clock(&self) -> &ManualClock {
@@ -113,7 +127,10 @@ impl CloudUnderTest for DeployedTrial {
 
     async fn run(&self, app: BuildApp) -> Result<DeployedApp> {
         let manifest = built::manifest(&self.deployed.bootstrap, app).await?;
-        let deployment = self.deploy(&manifest).await?;
+        let deployment = match &self.deployed.isobar {
+            Some(_) => self.terraform().await?,
+            None => self.deploy(&manifest).await?,
+        };
         let text = |name: &str| deployment[name].as_str().unwrap_or_default().to_owned();
         let (account, aging) = (Arc::clone(&self.account), Aging::new(&self.clock, self.provider()));
         let (function, api, clock) = (text("function"), text("api"), self.clock.clone());
@@ -152,6 +169,47 @@ impl DeployedTrial {
             return Err(Error::internal(format!("deploying: {}", String::from_utf8_lossy(&output.stderr))));
         }
         Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+impl DeployedTrial {
+    /// Deploys as a user does. The provider of the trial then has the variables that Terraform set.
+    async fn terraform(&self) -> Result<Value> {
+        let stage = self.account.prefix.trim_start_matches(&format!("{}-", self.deployed.app())).trim_end_matches('-');
+        let printed = self.deployed.isobar("deploy", stage, &["--yes", "--json", "--dynamic", "--binary"]).await?;
+        let deployed: Value = serde_json::from_slice(&printed)?;
+        let state = std::fs::read(Path::new(deployed["folder"].as_str().unwrap_or_default()).join("terraform.tfstate"));
+        let state: Value = serde_json::from_slice(&state.map_err(failed)?)?;
+        let resources = state["resources"].as_array().into_iter().flatten();
+        let function = resources.clone().find(|it| it["type"] == "aws_lambda_function").cloned().unwrap_or_default();
+        let attributes = &function["instances"][0]["attributes"];
+        let given = attributes["environment"][0]["variables"].as_object().into_iter().flatten();
+        let given = given.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+        let environment = given.fold(self.account.environment(), |all, (name, value)| all.with_var(name, value));
+        *self.config.lock() = AwsConfig::from_environment(&environment)?;
+        let url = deployed["outputs"]["url"].as_str().unwrap_or_default();
+        let api = url.trim_start_matches("http://").split('.').next().unwrap_or_default();
+        Ok(json!({"function": attributes["arn"], "api": api}))
+    }
+}
+
+impl Deployed {
+    /// Runs the command for a stage of the app.
+    pub async fn isobar(&self, command: &str, stage: &str, options: &[&str]) -> Result<Vec<u8>> {
+        let (isobar, terraform) =
+            self.isobar.as_ref().ok_or_else(|| Error::config("the trial has no command `isobar`"))?;
+        let mut process = Command::new(isobar);
+        process.arg(command).args(["--target", "aws", "--emulator", "ministack", "--package", &self.app()]);
+        process.args(["--stage", stage]).args(options).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")));
+        if options.ends_with(&["--binary"]) {
+            process.arg(&self.bootstrap);
+        }
+        process.env("ISOBAR_MINISTACK_URL", &self.endpoint).envs(terraform.variables()).kill_on_drop(true);
+        let output = process.output().await.map_err(failed)?;
+        match output.status.success() {
+            true => Ok(output.stdout),
+            false => Err(Error::internal(format!("isobar {command}: {}", String::from_utf8_lossy(&output.stderr)))),
+        }
     }
 }
 
