@@ -325,6 +325,12 @@ impl Manifest {
         })
     }
 
+    /// Does the app publish to the topic of this queue?
+    pub fn publishes(&self, queue: &EventQueue) -> bool {
+        let mut topics = self.topics().filter(|_| queue.kind() == ResourceKind::Topic);
+        topics.any(|topic| topic.name == queue.source() && topic.access.includes(Access::Write))
+    }
+
     /// The triggers of schedules.
     pub fn schedules(&self) -> impl Iterator<Item = &ScheduleTrigger> {
         self.triggers.iter().filter_map(|trigger| if let Trigger::Schedule(it) = trigger { Some(it) } else { None })

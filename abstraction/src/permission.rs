@@ -42,8 +42,8 @@ pub struct PermissionRow {
     pub kinds: &'static [ResourceKind],
     /// The declared access that needs it.
     pub access: &'static [Access],
-    /// The operations that the adapter sends with it, by the names in the field `operation` of the span `call`.
-    pub operations: &'static [&'static str],
+    /// The operations that the adapter sends with it, by the names in the field `operation` of the span `call`, in lists.
+    pub operations: &'static [&'static [&'static str]],
     /// Why it allows more than the app declares.
     pub wider: Option<&'static str>,
     /// A remark for the documentation.
@@ -71,7 +71,7 @@ impl PermissionRow {
 
     /// Sets the operations that the adapter sends.
     #[must_use]
-    pub const fn sends(self, operations: &'static [&'static str]) -> Self {
+    pub const fn sends(self, operations: &'static [&'static [&'static str]]) -> Self {
         Self { operations, ..self }
     }
 

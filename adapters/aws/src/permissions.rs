@@ -25,7 +25,7 @@ const TABLE_READ: PermissionRow = PermissionRow::new(
     "DynamoDB table",
 )
 .of(&[ResourceKind::Table], READ)
-.sends(&["GetItem", "BatchGetItem", "Query", "Scan"]);
+.sends(&[&["GetItem", "BatchGetItem", "Query", "Scan"]]);
 
 const TABLE_WRITE: PermissionRow = PermissionRow::new(
     APP,
@@ -35,16 +35,16 @@ const TABLE_WRITE: PermissionRow = PermissionRow::new(
     "DynamoDB table",
 )
 .of(&[ResourceKind::Table], WRITE)
-.sends(&["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"])
+.sends(&[&["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"]])
 .note("a transaction is authorized as its writes");
 
 const BUCKET_READ: PermissionRow = PermissionRow::new(APP, "a bucket", "to read", &["s3:GetObject"], "S3 objects")
     .of(&[ResourceKind::Bucket], READ)
-    .sends(&["GetObject", "HeadObject"]);
+    .sends(&[&["GetObject", "HeadObject"]]);
 
 const BUCKET_LIST: PermissionRow = PermissionRow::new(APP, "a bucket", "to list", &["s3:ListBucket"], "S3 bucket")
     .of(&[ResourceKind::Bucket], READ)
-    .sends(&["ListObjectsV2"])
+    .sends(&[&["ListObjectsV2"]])
     .note("without it a missing object is `PermissionDenied`, not `NotFound`");
 
 const BUCKET_WRITE: PermissionRow = PermissionRow::new(
@@ -55,14 +55,14 @@ const BUCKET_WRITE: PermissionRow = PermissionRow::new(
     "S3 objects",
 )
 .of(&[ResourceKind::Bucket], WRITE)
-.sends(&[
+.sends(&[&[
     "PutObject",
     "DeleteObject",
     "CreateMultipartUpload",
     "UploadPart",
     "CompleteMultipartUpload",
     "AbortMultipartUpload",
-])
+]])
 .note(
     "S3 may require `s3:GetObject` too for a write on the condition of a version, as it does for such a delete: an app \
      that does so must also read the bucket",
@@ -76,7 +76,7 @@ const BUCKET_COPY: PermissionRow = PermissionRow::new(
     "S3 objects",
 )
 .of(&[ResourceKind::Bucket], COPY)
-.sends(&["CopyObject", "UploadPartCopy", "GetObjectTagging"])
+.sends(&[&["CopyObject", "UploadPartCopy", "GetObjectTagging"]])
 .note(
     "without `s3:GetObjectTagging` a copy of at most 512 MiB is `PermissionDenied`; a larger one is made in parts, and S3 \
      hides from it that there are tags: they are not copied",
@@ -84,7 +84,7 @@ const BUCKET_COPY: PermissionRow = PermissionRow::new(
 
 const TOPIC: PermissionRow = PermissionRow::new(APP, "a topic", "to publish", &["sns:Publish"], "SNS topic")
     .of(&[ResourceKind::Topic], WRITE)
-    .sends(&["PublishBatch"])
+    .sends(&[&["PublishBatch"]])
     .note("on `clicks`, and on `clicks.fifo` for messages with an ordering key");
 
 const QUEUE: PermissionRow = PermissionRow::new(
@@ -94,12 +94,12 @@ const QUEUE: PermissionRow = PermissionRow::new(
     &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
     "SQS queue",
 )
-.sends(&["ChangeMessageVisibilityBatch"])
+.sends(&[&["ChangeMessageVisibilityBatch"]])
 .note("Lambda polls the queue with the role of the function");
 
 const DEAD_LETTERS: PermissionRow =
     PermissionRow::new(APP, "a trigger with a queue", "to send dead letters", &["sqs:SendMessage"], "SQS queue")
-        .sends(&["SendMessage"])
+        .sends(&[&["SendMessage"]])
         .note("on its `--dead` queue");
 
 const STREAM: PermissionRow = PermissionRow::new(
@@ -113,13 +113,13 @@ const STREAM: PermissionRow = PermissionRow::new(
 
 const WRITES: PermissionRow =
     PermissionRow::new(APP, "writes of a table", "to send their keys", &["sqs:SendMessage"], "SQS queue")
-        .sends(&["SendMessageBatch"])
+        .sends(&[&["SendMessageBatch"]])
         .note("on its `--writes` queue");
 
 const PARAMETER: PermissionRow =
     PermissionRow::new(APP, "a secret or a configuration", "", &["ssm:GetParameter"], "Parameter Store parameter")
         .of(&ResourceKind::VALUES, ANY)
-        .sends(&["GetParameter"])
+        .sends(&[&["GetParameter"]])
         .note("also `kms:Decrypt` on a KMS key of your own; the key `aws/ssm` needs nothing");
 
 const SECRET: PermissionRow = PermissionRow::new(
@@ -130,7 +130,7 @@ const SECRET: PermissionRow = PermissionRow::new(
     "Secrets Manager secret",
 )
 .of(&ResourceKind::VALUES, ANY)
-.sends(&["GetSecretValue"])
+.sends(&[&["GetSecretValue"]])
 .note("also `kms:Decrypt` on a KMS key of your own; the key `aws/secretsmanager` needs nothing");
 
 const SCHEDULE: PermissionRow =

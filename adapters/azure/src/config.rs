@@ -49,7 +49,7 @@ mod tests;
 mod trigger;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::driver::{Environment, Prefix};
+use isobar_abstraction::driver::{Environment, Prefix, ResourceUrl};
 use isobar_rest::ClientConfig;
 
 pub(crate) use account::{Access, CosmosAccount, Secret, ServiceBusNamespace, StorageAccount};
@@ -70,6 +70,8 @@ pub struct AzureConfig {
     pub(crate) storage: Option<StorageAccount>,
     pub(crate) cosmos: Option<CosmosAccount>,
     pub(crate) service_bus: Option<ServiceBusNamespace>,
+    /// The URL of the vault of secrets and configuration.
+    pub(crate) secrets: Option<ResourceUrl>,
     /// The sources of an identity's tokens.
     pub(crate) sources: Sources,
     /// The settings of the Functions host.
@@ -87,6 +89,7 @@ impl AzureConfig {
             storage: StorageAccount::from_environment(environment)?,
             cosmos: CosmosAccount::from_environment(environment)?,
             service_bus: ServiceBusNamespace::from_environment(environment)?,
+            secrets: environment.secret_store()?,
             sources: Sources::from_environment(environment)?,
             functions: FunctionsHost::from_environment(environment)?,
         })

@@ -17,6 +17,7 @@ mod deployment;
 mod event;
 mod host;
 mod key_value;
+mod permissions;
 pub mod profile;
 mod pub_sub;
 mod secret;
@@ -38,6 +39,7 @@ use isobar_rest::{Client, SystemClock};
 pub use config::{AzureConfig, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
 pub use deployment::{FunctionApp, HttpMode, function_app, functions, places};
 pub use host::CustomHandler;
+pub use permissions::{PERMISSION_ROWS, permissions};
 pub use pub_sub::dead::dead_letter;
 
 use credentials::Credentials;

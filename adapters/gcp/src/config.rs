@@ -45,7 +45,7 @@ mod sources;
 mod tests;
 
 use isobar_abstraction::Result;
-use isobar_abstraction::driver::{Environment, Location, Prefix, ResourceKind};
+use isobar_abstraction::driver::{Environment, Location, Prefix, ResourceKind, ResourceUrl};
 use isobar_rest::ClientConfig;
 
 use endpoint::Emulators;
@@ -72,6 +72,8 @@ pub struct GcpConfig {
     /// Options of the HTTP client.
     pub client: ClientConfig,
     pub(crate) emulators: Emulators,
+    /// The URL of the store of secrets and configuration; `None` for that of the project.
+    pub(crate) secrets: Option<ResourceUrl>,
     /// The sources of credentials.
     pub(crate) sources: Sources,
     /// The resources with a configured URL, by which the host recognizes their events.
@@ -93,6 +95,7 @@ impl GcpConfig {
             database: database.map(|value| placement::check_database("FIRESTORE_DATABASE", value)).transpose()?,
             client,
             emulators: Emulators::from_environment(environment)?,
+            secrets: environment.secret_store()?,
             sources: Sources::from_environment(environment)?,
             locations: environment.locations()?.into_iter().map(|(_, at)| at).collect(),
             run: Settings::from_environment(environment)?,

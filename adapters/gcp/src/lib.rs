@@ -17,6 +17,7 @@ mod deployment;
 mod event;
 mod host;
 mod key_value;
+mod permissions;
 pub mod profile;
 mod pub_sub;
 mod secret;
@@ -38,6 +39,7 @@ use isobar_rest::{Client, SystemClock};
 pub use config::{GcpConfig, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
 pub use deployment::{ApiRequest, DeployedService, deployment, deployment_script, places};
 pub use host::CloudRunService;
+pub use permissions::{PERMISSION_ROWS, permissions};
 pub use pub_sub::dead_letters::dead_letter;
 
 use credentials::Credentials;
