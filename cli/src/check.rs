@@ -95,6 +95,7 @@ fn findings(manifest: &Manifest, deployed: &Deployed) -> Vec<Finding> {
     found.extend(shared_names(deployed, &good));
     found.extend(parts.iter().filter(|part| !part.is_known()).map(|part| note::unknown(deployed, part)));
     found.extend(note::all(manifest, deployed, &good));
+    found.extend(note::of_permissions(deployed, &manifest.app, &good));
     found.extend(note::of_name(manifest, deployed));
     found
 }

@@ -203,12 +203,13 @@ impl Deployed {
         }
     }
 
-    /// What a deployment of this manifest allows. Errors: `Config`.
+    /// What a deployment of this manifest must allow. Errors: `Config`.
     pub(crate) fn permissions(&self, manifest: &Manifest) -> Result<Vec<Permission>> {
         match self.target {
             Target::Local => Ok(Vec::new()),
             Target::Aws => isobar::aws::permissions(manifest, &AwsConfig::from_environment(&self.environment)?),
-            Target::Azure | Target::Gcp => Ok(Vec::new()),
+            Target::Azure => isobar::azure::permissions(manifest, &AzureConfig::from_environment(&self.environment)?),
+            Target::Gcp => isobar::gcp::permissions(manifest, &GcpConfig::from_environment(&self.environment)?),
         }
     }
 

@@ -176,8 +176,8 @@ const FEED_LEASES: PermissionRow =
 
 const FUNCTIONS: PermissionRow = PermissionRow::new(
     HOST,
-    "its locks, timers and keys",
-    "",
+    "the storage account of Functions",
+    "for locks, timers and keys",
     &["Storage Blob Data Owner", "Storage Queue Data Contributor"],
     "storage account of Functions",
 )

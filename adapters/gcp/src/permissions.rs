@@ -38,18 +38,18 @@ const TO_READ_AND_WRITE: &str = "to read and write";
 const TABLE_READ: PermissionRow = PermissionRow::new(APP, "a table", TO_READ, &["roles/datastore.viewer"], DATABASE)
     .of(TABLE, &[Access::Read])
     .sends(&[TABLE_READS])
-    .wider("Firestore has no narrower scope than a database, so the app can read all of its tables");
+    .wider("Firestore has no narrower scope than a database, so the app can read all of its tables: give apps that must not read each other's tables databases of their own");
 const TABLE_BOTH: PermissionRow = PermissionRow::new(APP, "a table", TO_READ_AND_WRITE, DATASTORE_USER, DATABASE)
     .of(TABLE, &[Access::ReadWrite])
     .sends(&[TABLE_READS, TABLE_WRITES])
-    .wider("Firestore has no narrower scope than a database, so the app can use all of its tables")
+    .wider("Firestore has no narrower scope than a database, so the app can use all of its tables: give apps that must not read each other's tables databases of their own")
     .note("on the project, with a condition on `resource.name` for one database");
 const TABLE_WRITE: PermissionRow = PermissionRow::new(APP, "a table", TO_WRITE, DATASTORE_USER, DATABASE)
     .of(TABLE, &[Access::Write])
     .sends(&[TABLE_WRITES])
     .wider(
         "Firestore has no narrower scope than a database, and no predefined role that only writes, so the app can also read all \
-         of its tables",
+         of its tables: give apps that must not read each other's tables databases of their own",
     );
 
 const BUCKET_READ: PermissionRow =

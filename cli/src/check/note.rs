@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isobar::driver::{Access, ResourceKind, duration};
+use isobar::driver::{Access, Permission, ResourceKind, duration};
 use isobar::manifest::{Manifest, Trigger};
 
 use super::finding::Finding;
@@ -46,6 +46,26 @@ pub(super) fn all(manifest: &Manifest, deployed: &Deployed, parts: &[&Part]) -> 
     found
 }
 
+/// What a deployment allows beyond the declaration of these parts, where the platform has nothing narrower.
+pub(super) fn of_permissions(deployed: &Deployed, app: &str, parts: &[&Part]) -> Vec<Finding> {
+    let manifest = parts.iter().fold(Manifest::new(app), |all, part| {
+        let Manifest { resources, triggers, .. } = part.manifest.clone();
+        all.with_resources(resources).with_triggers(triggers)
+    });
+    let permissions = deployed.permissions(&manifest).unwrap_or_default();
+    let note = |permission: &Permission| {
+        let subject = permission.purpose.split_once(", ").map_or(&*permission.purpose, |(subject, _)| subject);
+        let row = match subject {
+            _ if subject.contains("table `") => "KV-20",
+            _ if subject.contains("bucket `") => "BL-18",
+            _ if subject.contains("topic `") => "PS-13",
+            _ => "FN-9",
+        };
+        permission.wider.map(|wider| Finding::note(deployed, subject, row, wider))
+    };
+    permissions.iter().filter_map(note).collect()
+}
+
 /// Is the part in this service of Azure?
 fn is_in(deployed: &Deployed, part: &Part, service: &str) -> bool {
     deployed.places(&part.manifest).is_ok_and(|places| places.iter().any(|place| place.service == service))
@@ -59,14 +79,6 @@ fn of_table(deployed: &Deployed, part: &Part, note: &mut impl FnMut(&'static str
     } else if lag > Duration::from_secs(3600) {
         let text = format!("an expired item is invisible, and stays in the store for up to {}", duration(lag));
         note("KV-16", &text);
-    }
-    let access = part.resource().map_or(Access::ReadWrite, |resource| resource.access);
-    if deployed.target == Target::Gcp && access != Access::None {
-        note(
-            "KV-20",
-            "the narrowest grant of Firestore is a database, so the app can use all of its tables: give apps that must not \
-             read each other's tables databases of their own",
-        );
     }
 }
 

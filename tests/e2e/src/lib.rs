@@ -8,6 +8,7 @@ pub mod crash;
 pub mod emulators;
 pub mod functions_host;
 pub mod mappings;
+pub mod permissions;
 mod server;
 pub mod telegram;
 pub mod transcript;

@@ -8,7 +8,7 @@ use isobar::driver::Profile;
 use isobar_conformance::rows::{ROWS, find};
 use isobar_conformance::trials;
 use isobar_e2e::backends::{aws, azure, gcp};
-use isobar_e2e::mappings;
+use isobar_e2e::{mappings, permissions};
 
 fn profiles() -> [&'static Profile; 5] {
     [
@@ -112,13 +112,30 @@ fn the_portable_limits_are_within_those_of_every_provider() {
     }
 }
 
-#[test]
-fn the_file_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../mappings.md");
-    let expected = mappings::document(&profiles());
+/// Compares a file of the repository with its expected text, or writes it.
+fn is_up_to_date(file: &str, expected: impl Fn(&str) -> String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    let expected = expected(&found);
     if std::env::var_os("ISOBAR_BLESS").is_some() {
         std::fs::write(&path, &expected).unwrap();
+    } else {
+        assert!(found == expected, "{file} is not up to date: run ISOBAR_BLESS=1 cargo test --test mappings");
     }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == expected, "mappings.md is not up to date: run ISOBAR_BLESS=1 cargo test --test mappings");
+}
+
+#[test]
+fn the_file_is_up_to_date() {
+    is_up_to_date("mappings.md", |_| mappings::document(&profiles()));
+}
+
+#[test]
+fn the_tables_of_permissions_are_up_to_date() {
+    for (adapter, grants, rows) in [
+        ("aws", "actions", isobar_aws::PERMISSION_ROWS),
+        ("azure", "roles", isobar_azure::PERMISSION_ROWS),
+        ("gcp", "roles", isobar_gcp::PERMISSION_ROWS),
+    ] {
+        is_up_to_date(&format!("adapters/{adapter}/README.md"), |readme| permissions::with_table(readme, grants, rows));
+    }
 }

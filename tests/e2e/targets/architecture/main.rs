@@ -175,7 +175,7 @@ const FILES: [&str; 11] = [
     "profile.rs",
     "deployment.rs",
 ];
-const CLOUD_FILES: [&str; 2] = ["credentials.rs", "service.rs"];
+const CLOUD_FILES: [&str; 3] = ["credentials.rs", "permissions.rs", "service.rs"];
 
 /// The further files of a provider, with the reason.
 const OWN_FILES: &[(&str, &str, &str)] = &[

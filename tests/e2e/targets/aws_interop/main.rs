@@ -20,6 +20,7 @@ use isobar_conformance::target::{Check, run, run_check};
 use isobar_e2e::backends::account::{Account, deletes_what_it_makes};
 use isobar_e2e::backends::aws::{Aws, Services};
 use isobar_e2e::emulators::{Emulator, Library, MINISTACK, MOTO, Program, Python};
+use isobar_e2e::permissions::operations_are_those_of_the_rows;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -39,6 +40,7 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("boto3_receives_our_messages", |both| Box::pin(boto3_receives_our_messages(both))),
     ("our_handlers_receive_messages_of_boto3", |both| Box::pin(our_handlers_receive_messages_of_boto3(both))),
     ("our_secrets_are_those_of_boto3", |both| Box::pin(secrets::our_secrets_are_those_of_boto3(both))),
+    ("operations_have_permissions", |both| Box::pin(operations_have_permissions(both))),
     ("types_of_values_in_aws", |both| Box::pin(secrets::types_of_values_in_aws(both))),
 ];
 
@@ -89,6 +91,14 @@ async fn an_account_is_left_empty(both: Arc<Both>) -> TrialResult {
     // A topic of SNS has a second one for messages with an ordering key.
     deletes_what_it_makes(account, 4).await
 }
+
+async fn operations_have_permissions(both: Arc<Both>) -> TrialResult {
+    let worlds = [both.aws.open_as("op-").await?];
+    operations_are_those_of_the_rows(&worlds, isobar::aws::PERMISSION_ROWS, &UNSENT).await
+}
+
+/// The operations that the trial does not send.
+const UNSENT: [(&str, &str); 1] = [("GetSecretValue", "the secrets of the trial are in Parameter Store")];
 
 fn bytes(value: &[u8]) -> Value {
     use base64::Engine;

@@ -20,6 +20,7 @@ use isobar_e2e::backends::azure::{Azure, Services};
 use isobar_e2e::emulators::{
     ACCOUNT, ACCOUNT_KEY, Azurite, COSMOS_KEY, CosmosEmulator, CosmosProgram, Library, Node, Python,
 };
+use isobar_e2e::permissions::operations_are_those_of_the_rows;
 use serde_json::{Value, json};
 
 /// The installed programs that the trials use.
@@ -58,6 +59,7 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("secrets_of_python_are_ours", |both| Box::pin(secrets::secrets_of_python_are_ours(both))),
     ("a_vault_that_rejects_or_hangs_is_an_error", |both| Box::pin(secrets::a_vault_that_rejects_or_hangs(both))),
     ("an_account_is_left_empty", |both| Box::pin(an_account_is_left_empty(both))),
+    ("operations_have_permissions", |both| Box::pin(operations_have_permissions(both))),
     ("throttled_requests_are_retried", |both| Box::pin(access::throttled_requests_are_retried(both))),
 ];
 
@@ -88,6 +90,16 @@ async fn an_account_is_left_empty(both: Arc<Both>) -> TrialResult {
     let account = Account::new("azure", environment, &both.installed.python, 1)?;
     deletes_what_it_makes(account, 3).await
 }
+
+/// On both services of tables and topics.
+async fn operations_have_permissions(both: Arc<Both>) -> TrialResult {
+    let worlds = [both.storage.open_as("op-").await?, both.full.open_as("of-").await?];
+    operations_are_those_of_the_rows(&worlds, isobar_azure::PERMISSION_ROWS, &UNSENT).await
+}
+
+/// The operations that the trial does not send.
+const UNSENT: [(&str, &str); 1] =
+    [("GetUserDelegationKey", "a key signs here; `an_identity_signs_urls_of_objects` sends it")];
 
 /// The settings of Azure's libraries for the emulators.
 pub(crate) fn settings(azurite: &Azurite, cosmos: &str) -> Value {

@@ -19,6 +19,7 @@ use isobar_e2e::backends::account::{Account, deletes_what_it_makes};
 use isobar_e2e::backends::gcp::signed::account;
 use isobar_e2e::backends::gcp::{Gcp, Services};
 use isobar_e2e::emulators::{Library, Python};
+use isobar_e2e::permissions::operations_are_those_of_the_rows;
 use serde_json::{Value, json};
 
 /// The emulators, with clients of isobar and of Google's libraries.
@@ -44,6 +45,7 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
         Box::pin(secrets::a_secret_manager_that_rejects_or_hangs(both))
     }),
     ("an_account_is_left_empty", |both| Box::pin(an_account_is_left_empty(both))),
+    ("operations_have_permissions", |both| Box::pin(operations_have_permissions(both))),
     ("a_token_of_googles_library_opens_triggers", |both| Box::pin(access::a_token_opens_triggers(both))),
 ];
 
@@ -74,6 +76,14 @@ async fn an_account_is_left_empty(both: Arc<Both>) -> TrialResult {
         .with_var("STORAGE_EMULATOR_HOST", &**storage);
     deletes_what_it_makes(Account::new("gcp", environment, &both.python, 1)?, 3).await
 }
+
+async fn operations_have_permissions(both: Arc<Both>) -> TrialResult {
+    let worlds = [both.gcp.open_as("op").await?];
+    operations_are_those_of_the_rows(&worlds, isobar_gcp::PERMISSION_ROWS, &UNSENT).await
+}
+
+/// The operations that the trial does not send.
+const UNSENT: [(&str, &str); 1] = [("SignBlob", "the key of the account signs here; the tests of the adapter send it")];
 
 impl Both {
     /// Calls Google's libraries in this project.
