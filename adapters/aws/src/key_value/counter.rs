@@ -80,7 +80,7 @@ impl DynamoKeyValue {
             key: StoredKey::from(key),
             update_expression: ADD_TO_COUNTER,
             return_values: None,
-            guard: Guard::of_counter(delta, PROFILE.limits.counter_max_abs, version, now),
+            guard: Guard::of_counter(delta, PROFILE.limits.counter_max_abs, version, now).returning_old(),
         }
     }
 
@@ -88,7 +88,7 @@ impl DynamoKeyValue {
     async fn add_natively(&self, key: &Key, delta: i64) -> Result<Addition> {
         let (version, now) = (Version::new(unique_id()?), self.clock.now());
         let input = self.addition(key, delta, &version, now);
-        let input = UpdateItem { return_values: Some("ALL_NEW"), guard: input.guard.returning_old(), ..input };
+        let input = UpdateItem { return_values: Some("ALL_NEW"), ..input };
         match self.call("UpdateItem", Safety::Once, &input).await? {
             Ok(body) => {
                 let sum = serde_json::from_slice(&body).ok().and_then(|updated: Updated| updated.attributes.counter());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use isobar_abstraction::driver::key_value::{Key, KeyValue, Version, Write, put_of_sum};
+use isobar_abstraction::driver::key_value::{Key, Version, Write, put_of_sum};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::attempt::{COUNTER_ATTEMPTS, pause, throttled, unique_id};
 use isobar_rest::{Safety, ServiceError, mark_uncertain};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, ConditionalCheckFailed, Guard};
 use super::counter::UpdateItem;
-use super::stored::{StoredItem, StoredKey};
+use super::stored::{ReadItem, StoredItem, StoredKey};
 use super::{DynamoKeyValue, TRIES};
 use crate::profile::PROFILE;
 
@@ -46,14 +46,9 @@ enum TransactItem<'a> {
     Update(UpdateItem<'a>),
 }
 
-/// The reason to repeat a cancelled transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cancellation {
-    /// Other writes or throttling.
-    Temporary,
-    /// DynamoDB cannot add to the stored counter, or it was written in between.
-    Counters,
-}
+/// The additions that DynamoDB cannot do, or whose counters were written in between, by their place among the writes, each with
+/// the stored item.
+type Refused = Vec<(usize, Option<ReadItem>)>;
 
 #[derive(Debug, Default, Deserialize)]
 struct TransactionCanceled {
@@ -66,6 +61,7 @@ struct TransactionCanceled {
 struct Reason {
     code: Option<String>,
     message: Option<String>,
+    item: Option<ReadItem>,
 }
 
 impl DynamoKeyValue {
@@ -95,7 +91,8 @@ impl DynamoKeyValue {
         let mut plan: Vec<Cow<'_, Write>> = writes.iter().map(Cow::Borrowed).collect();
         let tries = if writes.iter().any(Write::is_add) { COUNTER_ATTEMPTS } else { TRIES };
         for attempt in 0..tries {
-            let items = plan.iter().zip(&versions).map(|(write, version)| self.transact_item(write, version));
+            let items = plan.iter().zip(&versions).zip(writes);
+            let items = items.map(|((planned, version), write)| self.transact_item(planned, version, write.is_add()));
             let items = items.collect::<Result<Vec<_>>>()?;
             // The client's attempts have one token and take effect once. After a cancellation, the next
             // transaction needs another token.
@@ -103,9 +100,10 @@ impl DynamoKeyValue {
             match self.call("TransactWriteItems", Safety::Idempotent, &input).await? {
                 Ok(_) => return Ok(results(writes, versions)),
                 Err(service_error) => {
-                    if self.check_cancellation(service_error, writes)? == Cancellation::Counters {
-                        drop(items);
-                        plan = self.recount(writes).await?;
+                    let refused = self.check_cancellation(service_error, writes)?;
+                    drop(items);
+                    for (place, stored) in refused {
+                        plan[place] = Cow::Owned(self.sum_of_addition(&writes[place], stored)?);
                     }
                 }
             }
@@ -114,27 +112,22 @@ impl DynamoKeyValue {
         Err(throttled("other writes of the same items, or throttling, cancelled the transaction in all attempts"))
     }
 
-    /// The same writes, with additions to expired items and to numbers of other writers, which may be text, replaced
-    /// by puts of the sum. DynamoDB itself adds only to isobar's counters and absent items. Errors: `InvalidInput`
-    /// for an item that is not a counter.
-    async fn recount<'a>(&self, writes: &'a [Write]) -> Result<Vec<Cow<'a, Write>>> {
-        let mut plan = Vec::with_capacity(writes.len());
-        for write in writes {
-            let Write::Add { key, delta } = write else {
-                plan.push(Cow::Borrowed(write));
-                continue;
-            };
-            let put = put_of_sum(key, *delta, self.get(key).await?, PROFILE.limits.counter_max_abs)?;
-            plan.push(Cow::Owned(Write::Put(put)));
-        }
-        Ok(plan)
+    /// An addition to an expired item, or to a number of another writer, which may be text, as the put of the sum. DynamoDB
+    /// itself adds only to isobar's counters and absent items. The stored item is that of the response: an app that may only
+    /// write cannot read it. Errors: `InvalidInput` for an item that is not a counter.
+    fn sum_of_addition(&self, write: &Write, stored: Option<ReadItem>) -> Result<Write> {
+        let Write::Add { key, delta } = write else { return Err(Error::unknown_variant("Write")) };
+        let stored = stored.map(|item| item.into_item(key.clone(), self.clock.now())).transpose()?.flatten();
+        put_of_sum(key, *delta, stored, PROFILE.limits.counter_max_abs).map(Write::Put)
     }
 
-    fn transact_item<'a>(&'a self, write: &'a Write, version: &'a Version) -> Result<TransactItem<'a>> {
+    /// `is_add`: a failed condition returns the stored item, for [`sum_of_addition`](Self::sum_of_addition).
+    fn transact_item<'a>(&'a self, write: &'a Write, version: &'a Version, is_add: bool) -> Result<TransactItem<'a>> {
         let (table_name, now) = (self.table.as_str(), self.clock.now());
         Ok(match write {
             Write::Put(put) => {
                 let guard = Condition::try_from(&put.mode)?.guard(now);
+                let guard = if is_add { guard.map(Guard::returning_old) } else { guard };
                 TransactItem::Put(PutItem { table_name, item: StoredItem::new(put, version), guard })
             }
             Write::Delete { key, version } => {
@@ -146,8 +139,8 @@ impl DynamoKeyValue {
         })
     }
 
-    /// `Ok` if the transaction was cancelled for a temporary reason or only because of counters.
-    fn check_cancellation(&self, mut service_error: ServiceError, writes: &[Write]) -> Result<Cancellation> {
+    /// `Ok` if the transaction was cancelled for a temporary reason or only because of counters, which it returns.
+    fn check_cancellation(&self, mut service_error: ServiceError, writes: &[Write]) -> Result<Refused> {
         if service_error.code != "TransactionCanceledException" {
             return Err(service_error.into());
         }
@@ -156,25 +149,28 @@ impl DynamoKeyValue {
         let cancellation: TransactionCanceled =
             serde_json::from_slice(service_error.response.body()).unwrap_or_default();
         let code = |reason: &Reason| reason.code.clone().unwrap_or_default();
-        let mut reasons = writes.iter().zip(&cancellation.reasons);
+        let is_empty = cancellation.reasons.is_empty();
+        let (unmet, others): (Vec<_>, Vec<_>) = writes
+            .iter()
+            .enumerate()
+            .zip(cancellation.reasons)
+            .partition(|(_, reason)| code(reason) == "ConditionalCheckFailed");
         // A failed condition has priority over all other reasons, since a repeat fails again.
-        let unmet = reasons.clone().filter(|(_, reason)| code(reason) == "ConditionalCheckFailed");
-        let (counters, others): (Vec<_>, Vec<_>) = unmet.map(|(write, _)| write).partition(|write| write.is_add());
-        if let Some(write) = others.first() {
+        if let Some(((_, write), _)) = unmet.iter().find(|((_, write), _)| !write.is_add()) {
             return Err(Condition::try_from(*write)?.error(write.key()));
         }
-        if !counters.is_empty() {
-            return Ok(Cancellation::Counters);
+        if !unmet.is_empty() {
+            return Ok(unmet.into_iter().map(|((place, _), reason)| (place, reason.item)).collect());
         }
         let temporary = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
-        let permanent = reasons.find(|(_, reason)| !temporary.contains(&code(reason).as_str()));
+        let permanent = others.into_iter().find(|(_, reason)| !temporary.contains(&code(reason).as_str()));
         match permanent {
             Some((_, reason)) => {
                 let message = reason.message.as_deref().unwrap_or_default();
-                Err(self.with_table(self.service.error_of_entry(&service_error, code(reason), message)).into())
+                Err(self.with_table(self.service.error_of_entry(&service_error, code(&reason), message)).into())
             }
-            None if cancellation.reasons.is_empty() => Err(service_error.into()),
-            None => Ok(Cancellation::Temporary),
+            None if is_empty => Err(service_error.into()),
+            None => Ok(Refused::new()),
         }
     }
 }

@@ -72,6 +72,14 @@ async fn temporary_reasons_are_repeated_and_then_throttled() {
     }
 }
 
+/// The cancellation of [`create_and_add`] because of this stored text.
+fn refused(text: &str) -> Answer {
+    let (status, mut body) = cancelled(&["None", "ConditionalCheckFailed"]);
+    body["CancellationReasons"][1]["Item"] =
+        json!({"pk": {"S": "a"}, "sk": {"S": "sum"}, "value": {"S": text}, "version": {"S": "v-1"}});
+    (status, body)
+}
+
 /// A create and an addition.
 fn create_and_add() -> Vec<Write> {
     let mark = Put::new(("a", "mark"), "1").with_mode(PutMode::Create);
@@ -86,11 +94,12 @@ async fn addition_is_an_update_or_a_put_of_the_sum() {
     assert_eq!(update["ExpressionAttributeValues"][":delta"], json!({"N": "2"}));
     assert_eq!(update["ReturnValues"], Value::Null, "transactions do not support it");
 
-    let text = json!({"Item": {"pk": {"S": "a"}, "sk": {"S": "sum"}, "value": {"S": "5"}, "version": {"S": "v-1"}}});
-    let cancellation = cancelled(&["None", "ConditionalCheckFailed"]);
-    let fixture = Fixture::script([cancellation, success(text), success(json!({}))]).await;
+    assert_eq!(update["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
+
+    let fixture = Fixture::script([refused("5"), success(json!({}))]).await;
     let versions = fixture.table.transact(create_and_add()).await.unwrap();
-    let put = &fixture.input(2)["TransactItems"][1]["Put"];
+    assert_eq!(fixture.count(), 2, "an app that may only write cannot read the item");
+    let put = &fixture.input(1)["TransactItems"][1]["Put"];
     assert_eq!(
         (&put["Item"]["value"], &put["Item"]["version"]["S"]),
         (&json!({"N": "7"}), &json!(versions[1].as_ref().unwrap().as_str()))
@@ -100,8 +109,7 @@ async fn addition_is_an_update_or_a_put_of_the_sum() {
 
 #[tokio::test]
 async fn addition_to_no_number_is_invalid_input_and_create_on_existing_key_already_exists() {
-    let text = json!({"Item": {"pk": {"S": "a"}, "sk": {"S": "sum"}, "value": {"S": "five"}, "version": {"S": "v-1"}}});
-    let fixture = Fixture::script([cancelled(&["None", "ConditionalCheckFailed"]), success(text)]).await;
+    let fixture = Fixture::script([refused("five")]).await;
     assert_eq!(kind_of(fixture.table.transact(create_and_add()).await), (ErrorKind::InvalidInput, false));
     let both = cancelled(&["ConditionalCheckFailed", "ConditionalCheckFailed"]);
     let fixture = Fixture::script([both]).await;
