@@ -85,7 +85,7 @@ impl DynamoKeyValue {
         Err(mark_uncertain(error, service_error.uncertain && !unchanged))
     }
 
-    /// One request, unless DynamoDB cannot add to a counter: see [`recount`](Self::recount).
+    /// One request, unless DynamoDB cannot add to a counter: see [`sum_of_addition`](Self::sum_of_addition).
     pub(super) async fn transact_items(&self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let versions = writes.iter().map(|_| unique_id().map(Version::new)).collect::<Result<Vec<_>>>()?;
         let mut plan: Vec<Cow<'_, Write>> = writes.iter().map(Cow::Borrowed).collect();
