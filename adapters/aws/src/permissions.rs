@@ -210,3 +210,81 @@ fn of_queue(queue: &EventQueue, config: &AwsConfig) -> Result<Vec<Permission>> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use isobar_abstraction::driver::{Environment, Place};
+    use isobar_testkit::{declared, granted_on};
+
+    use super::*;
+
+    fn of(access: Access, vars: &[(&str, &str)]) -> Vec<Permission> {
+        let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
+        permissions(&declared(access), &AwsConfig::from_environment(&environment).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn access_to_a_resource_gives_its_actions_only() {
+        let table = |access| granted_on(&of(access, &[]), "DynamoDB table", "links");
+        assert_eq!(table(Access::Read), TABLE_READ.grants);
+        assert_eq!(table(Access::Write), TABLE_WRITE.grants);
+        assert_eq!(table(Access::ReadWrite), [TABLE_READ.grants, TABLE_WRITE.grants].concat());
+        assert!(table(Access::None).is_empty());
+        let objects = |access| granted_on(&of(access, &[]), "S3 objects", "pages");
+        assert_eq!(objects(Access::Read), ["s3:GetObject"]);
+        assert_eq!(objects(Access::Write), BUCKET_WRITE.grants);
+        assert_eq!(granted_on(&of(Access::Read, &[]), "S3 bucket", "pages"), ["s3:ListBucket"]);
+        assert!(granted_on(&of(Access::Write, &[]), "S3 bucket", "pages").is_empty());
+        assert_eq!(granted_on(&of(Access::Write, &[]), "SNS topic", "clicks.fifo"), ["sns:Publish"]);
+        assert!(granted_on(&of(Access::Read, &[]), "SNS topic", "clicks").is_empty());
+    }
+
+    #[test]
+    fn triggers_receive_from_their_queue_and_send_to_its_dead_letters() {
+        let found = of(Access::None, &[]);
+        let on = |service: &str, name: &str| granted_on(&found, service, name);
+        for queue in ["clicks", "clicks.fifo", "pages--events"] {
+            assert_eq!(on("SQS queue", queue), QUEUE.grants, "{queue}");
+        }
+        for dead in ["clicks--dead", "clicks--dead.fifo", "pages--events--dead", "links--writes--dead"] {
+            assert_eq!(on("SQS queue", dead), ["sqs:SendMessage"], "{dead}");
+        }
+        assert_eq!(on("SQS queue", "links--writes"), [WRITES.grants, QUEUE.grants].concat());
+        assert_eq!(on("stream of the table", "links"), STREAM.grants);
+        let scheduler: Vec<_> = found.iter().filter(|it| it.holder != APP).collect();
+        assert!(scheduler.len() == 1 && scheduler[0].on == Place::new("Lambda function", "shop"), "{scheduler:?}");
+    }
+
+    #[test]
+    fn each_action_is_one_on_a_named_resource() {
+        let found = of(Access::ReadWrite, &[]);
+        assert!(found.iter().all(|it| it.wider.is_none() && !it.on.name.is_empty()));
+        assert!(found.iter().all(|it| !it.purpose.contains("cache")));
+        let actions = PERMISSION_ROWS.iter().flat_map(|row| row.grants);
+        for action in actions {
+            assert!(
+                action.split_once(':').is_some_and(|(_, action)| action.bytes().all(|it| it.is_ascii_alphabetic()))
+            );
+        }
+    }
+
+    #[test]
+    fn configuration_places_what_is_granted() {
+        let stage = ("ISOBAR_STAGE", "prod");
+        let environment = Environment::default().with_var(stage.0, stage.1);
+        environment.set_app("shop");
+        let config = AwsConfig::from_environment(&environment).unwrap();
+        let found = permissions(&declared(Access::Read), &config).unwrap();
+        assert_eq!(granted_on(&found, "log group", "/aws/lambda/shop-prod"), LOGS.grants);
+        assert_eq!(granted_on(&found, "Parameter Store parameter", "shop-prod-api-token"), ["ssm:GetParameter"]);
+        let placed = of(
+            Access::Read,
+            &[("ISOBAR_TABLE_LINKS", "dynamodb://old?writes=work"), ("ISOBAR_SECRETS", "secretsmanager://")],
+        );
+        assert_eq!(granted_on(&placed, "DynamoDB table", "old"), TABLE_READ.grants);
+        assert_eq!(granted_on(&placed, "SQS queue", "work--dead"), ["sqs:SendMessage"]);
+        assert_eq!(granted_on(&placed, "Secrets Manager secret", "api-token"), ["secretsmanager:GetSecretValue"]);
+        let elsewhere = of(Access::Read, &[("ISOBAR_SECRETS", "gsm://project")]);
+        assert!(elsewhere.iter().all(|it| !it.purpose.contains("api-token")));
+    }
+}

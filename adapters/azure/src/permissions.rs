@@ -276,3 +276,82 @@ fn of_queue(queue: &EventQueue, manifest: &Manifest, config: &AzureConfig) -> Re
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use isobar_testkit::{declared, granted_on};
+
+    use super::*;
+    use crate::host::tests::config;
+
+    fn of(access: Access, vars: &[(&str, &str)]) -> Vec<Permission> {
+        permissions(&declared(access), &config(vars)).unwrap()
+    }
+
+    fn is_wider(permissions: &[Permission], purpose: &str) -> bool {
+        permissions.iter().any(|it| it.purpose == purpose && it.wider.is_some())
+    }
+
+    #[test]
+    fn access_to_a_resource_gives_the_narrowest_role() {
+        for (access, table, bucket) in [
+            (Access::Read, "Cosmos DB Built-in Data Reader", "Storage Blob Data Reader"),
+            (Access::Write, "Cosmos DB Built-in Data Contributor", "Storage Blob Data Contributor"),
+            (Access::ReadWrite, "Cosmos DB Built-in Data Contributor", "Storage Blob Data Contributor"),
+        ] {
+            let found = of(access, &[]);
+            // The Functions host has its own role there, for the feed.
+            assert_eq!(granted_on(&found, COSMOS, "links")[0], table);
+            assert_eq!(granted_on(&found, CONTAINER, "pages"), [bucket]);
+            assert_eq!(granted_on(&found, "storage account", "acc"), ["Storage Blob Delegator"]);
+            assert_eq!(is_wider(&found, "table `links`, only to write"), access == Access::Write);
+            assert_eq!(is_wider(&found, "bucket `pages`, only to write"), access == Access::Write);
+        }
+        let none = of(Access::None, &[]);
+        assert!(none.iter().all(|it| it.on.service != CONTAINER && it.on.service != "storage account"));
+    }
+
+    #[test]
+    fn an_app_that_only_handles_a_topic_publishes_copies_and_that_is_wider() {
+        let copies = "topic `clicks`, to send copies to retry";
+        let handles = of(Access::None, &[]);
+        assert!(is_wider(&handles, copies));
+        assert_eq!(granted_on(&handles, BUS_TOPIC, "clicks"), BUS_SENDER);
+        assert!(granted_on(&handles, BUS_TOPIC, "clicks--fifo").is_empty());
+        let publishes = of(Access::Write, &[]);
+        assert!(publishes.iter().all(|it| it.purpose != copies));
+        assert_eq!(granted_on(&publishes, BUS_TOPIC, "clicks"), BUS_SENDER);
+        assert_eq!(granted_on(&publishes, BUS_TOPIC, "clicks--fifo"), BUS_SENDER);
+    }
+
+    #[test]
+    fn triggers_have_roles_on_their_queues() {
+        let found = of(Access::None, &[]);
+        let on = |service: &str, name: &str| granted_on(&found, service, name);
+        assert_eq!(on("Service Bus subscription", "clicks"), BUS_RECEIVE.grants);
+        assert_eq!(on("Service Bus queue", "clicks--dead"), BUS_SENDER);
+        for queue in ["0events-pages", "0writes-links"] {
+            assert_eq!(on(QUEUE, queue), [QUEUE_RECEIVE.grants, QUEUE_SENDER].concat(), "{queue}");
+            assert_eq!(on(QUEUE, &format!("{queue}-poison")), QUEUE_SENDER, "{queue}");
+        }
+        assert_eq!(on(COSMOS, LEASES), COSMOS_CONTRIBUTOR);
+        assert_eq!(on("storage account of Functions", "AzureWebJobsStorage"), FUNCTIONS.grants);
+    }
+
+    #[test]
+    fn a_url_selects_the_cheaper_service() {
+        let mut manifest = declared(Access::Read);
+        manifest.triggers.retain(|trigger| !matches!(trigger, isobar_abstraction::manifest::Trigger::Write(_)));
+        let urls = [
+            ("ISOBAR_TABLE_LINKS", "aztable://links"),
+            ("ISOBAR_TOPIC_CLICKS", "azqueue://clicks"),
+            ("ISOBAR_SECRETS", "keyvault://vault"),
+            ("ISOBAR_PREFIX", "dev-"),
+        ];
+        let found = permissions(&manifest, &config(&urls)).unwrap();
+        assert_eq!(granted_on(&found, STORAGE_TABLE, "links"), ["Storage Table Data Reader"]);
+        assert_eq!(granted_on(&found, QUEUE, "clicks"), [QUEUE_RECEIVE.grants, QUEUE_SENDER].concat());
+        assert_eq!(granted_on(&found, "Key Vault secret", "dev-api-token"), ["Key Vault Secrets User"]);
+        assert!(found.iter().all(|it| it.on.service != COSMOS && !it.purpose.contains("cache")));
+    }
+}

@@ -216,3 +216,66 @@ fn of_queue(queue: &EventQueue, manifest: &Manifest, config: &GcpConfig) -> Resu
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use isobar_abstraction::driver::Environment;
+    use isobar_testkit::{declared, granted_on};
+
+    use super::*;
+
+    fn of(access: Access, vars: &[(&str, &str)]) -> Vec<Permission> {
+        let environment = vars.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
+        permissions(&declared(access), &GcpConfig::from_environment(&environment).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn access_to_a_resource_gives_the_narrowest_role() {
+        for (access, table, bucket) in [
+            (Access::Read, "roles/datastore.viewer", "roles/storage.objectViewer"),
+            (Access::Write, "roles/datastore.user", "roles/storage.objectUser"),
+            (Access::ReadWrite, "roles/datastore.user", "roles/storage.objectUser"),
+        ] {
+            let found = of(access, &[]);
+            assert_eq!(granted_on(&found, DATABASE, "(default)"), [table]);
+            assert_eq!(granted_on(&found, OF_BUCKET, "pages"), [bucket]);
+            assert_eq!(granted_on(&found, "service account", APP), SIGN.grants);
+            let of_bucket = found.iter().find(|it| it.on.service == OF_BUCKET).unwrap();
+            assert_eq!(of_bucket.wider.is_some(), access == Access::Write);
+            assert!(found.iter().all(|it| it.on.service != DATABASE || it.wider.is_some()));
+        }
+        let none = of(Access::None, &[]);
+        assert!(none.iter().all(|it| ![DATABASE, OF_BUCKET, "service account"].contains(&it.on.service)));
+    }
+
+    #[test]
+    fn triggers_have_roles_on_their_topics_and_subscriptions() {
+        let found = of(Access::None, &[("GOOGLE_CLOUD_PROJECT", "shop")]);
+        let holders = |name: &str| -> Vec<_> {
+            let on = found.iter().filter(|it| it.on.service == TOPIC_ON && it.on.name == name);
+            on.map(|it| (it.holder, it.wider.is_some())).collect()
+        };
+        assert_eq!(holders("clicks"), [(APP, true)]);
+        assert_eq!(holders("pages--events"), [(APP, false), (STORAGE_AGENT, false)]);
+        assert_eq!(holders("links--writes"), [(APP, false)]);
+        for queue in ["clicks", "pages--events", "links--writes"] {
+            assert_eq!(holders(&format!("{queue}--dead")), [(APP, false), (PUB_SUB_AGENT, false)], "{queue}");
+            assert_eq!(granted_on(&found, ACKNOWLEDGES.on, queue), ["roles/pubsub.subscriber"], "{queue}");
+        }
+        assert_eq!(granted_on(&found, PROJECT, "shop"), [EVENTS.grants, EVENTARC.grants].concat());
+        assert_eq!(of(Access::Write, &[]).iter().filter(|it| it.on == TOPIC.permission("", "clicks").on).count(), 1);
+    }
+
+    #[test]
+    fn configuration_places_what_is_granted() {
+        let urls = [
+            ("ISOBAR_TABLE_LINKS", "firestore://old?database=shop"),
+            ("ISOBAR_PREFIX", "dev-"),
+            ("ISOBAR_SECRETS", "gsm://project"),
+        ];
+        let found = of(Access::Read, &urls);
+        assert_eq!(granted_on(&found, DATABASE, "shop"), ["roles/datastore.viewer"]);
+        assert_eq!(granted_on(&found, SECRET.on, "dev-api-token"), SECRET.grants);
+        assert!(found.iter().all(|it| !it.purpose.contains("cache")));
+    }
+}
