@@ -182,7 +182,8 @@ const FUNCTIONS: PermissionRow = PermissionRow::new(
     "storage account of Functions",
 )
 .wider(
-    "Microsoft documents no narrower role for the host's own storage account: keep it apart from the one with your buckets",
+    "the host can use all blobs and queues of its own storage account, and Microsoft documents no narrower role: keep it apart \
+     from the account with your buckets",
 );
 
 /// The rows behind [`permissions`], in the order of the documentation.

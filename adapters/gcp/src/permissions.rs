@@ -38,11 +38,17 @@ const TO_READ_AND_WRITE: &str = "to read and write";
 const TABLE_READ: PermissionRow = PermissionRow::new(APP, "a table", TO_READ, &["roles/datastore.viewer"], DATABASE)
     .of(TABLE, &[Access::Read])
     .sends(&[TABLE_READS])
-    .wider("Firestore has no narrower scope than a database, so the app can read all of its tables: give apps that must not read each other's tables databases of their own");
+    .wider(
+        "Firestore has no narrower scope than a database, so the app can read all of its tables: give apps that must not read \
+         each other's tables databases of their own",
+    );
 const TABLE_BOTH: PermissionRow = PermissionRow::new(APP, "a table", TO_READ_AND_WRITE, DATASTORE_USER, DATABASE)
     .of(TABLE, &[Access::ReadWrite])
     .sends(&[TABLE_READS, TABLE_WRITES])
-    .wider("Firestore has no narrower scope than a database, so the app can use all of its tables: give apps that must not read each other's tables databases of their own")
+    .wider(
+        "Firestore has no narrower scope than a database, so the app can use all of its tables: give apps that must not read \
+         each other's tables databases of their own",
+    )
     .note("on the project, with a condition on `resource.name` for one database");
 const TABLE_WRITE: PermissionRow = PermissionRow::new(APP, "a table", TO_WRITE, DATASTORE_USER, DATABASE)
     .of(TABLE, &[Access::Write])
@@ -134,7 +140,7 @@ const ACKNOWLEDGES: PermissionRow = PermissionRow::new(
 .note("the subscriptions that push, after the script; or the project");
 const EVENTS: PermissionRow =
     PermissionRow::new(CALLER, "`on_write`", "to receive the events", &["roles/eventarc.eventReceiver"], PROJECT)
-        .wider("Eventarc has no narrower scope than a project for the receiver of its events")
+        .wider("Eventarc has no narrower scope than a project, so the account can receive all of its events")
         .note("before the script");
 const EVENTARC: PermissionRow =
     PermissionRow::new("Eventarc's agent", "`on_write`", "", &["roles/eventarc.serviceAgent"], PROJECT)

@@ -24,15 +24,11 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 const START: &str = "<!-- permissions: ISOBAR_BLESS=1 cargo test --test mappings writes this table -->\n";
 const END: &str = "<!-- end of permissions -->\n";
 
-/// The text of a README with the table of these rows in its place.
-///
-/// # Panics
-///
-/// Without the lines around the table.
-pub fn with_table(readme: &str, grants: &str, rows: &[PermissionRow]) -> String {
-    let (before, rest) = readme.split_once(START).unwrap_or_else(|| panic!("no line {START}"));
-    let (_, after) = rest.split_once(END).unwrap_or_else(|| panic!("no line {END}"));
-    let mut table = format!("| who | for | {grants} | on | remarks |\n|---|---|---|---|---|\n");
+/// The text of a README with the table of these rows in its place; `None` without the lines around the table.
+pub fn with_table(readme: &str, grants: &str, rows: &[PermissionRow]) -> Option<String> {
+    let (before, rest) = readme.split_once(START)?;
+    let (_, after) = rest.split_once(END)?;
+    let mut table = format!("| identity | for | {grants} | on | remarks |\n|---|---|---|---|---|\n");
     for row in rows {
         let purpose = if row.purpose.is_empty() { "" } else { ", " };
         let named = |grant: &&str| if grant.contains(' ') { format!("*{grant}*") } else { format!("`{grant}`") };
@@ -43,7 +39,7 @@ pub fn with_table(readme: &str, grants: &str, rows: &[PermissionRow]) -> String 
         let (grants, remarks) = (grants.join(" "), remarks.join("; "));
         let _ = writeln!(table, "| {holder} | {subject}{purpose}{what} | {grants} | {on} | {remarks} |");
     }
-    [before, START, &table, END, after].concat()
+    Some([before, START, &table, END, after].concat())
 }
 
 /// The operations of the calls of a task.
@@ -204,7 +200,7 @@ async fn bucket_writes(pages: &Bucket) -> TrialResult {
     let part = || Ok::<_, isobar::Error>(Bytes::from(vec![7_u8; 6 << 20]));
     pages.put_stream("large", stream::iter([part(), part()]), blob::PutOptions::default()).await?;
     let broken = [part(), part(), part(), Err(isobar::Error::internal("broken"))];
-    pages.put_stream("broken", stream::iter(broken), blob::PutOptions::default()).await.unwrap_err();
+    assert!(pages.put_stream("broken", stream::iter(broken), blob::PutOptions::default()).await.is_err());
     pages.signed_put("b", Duration::from_secs(60)).await?;
     Ok(())
 }
