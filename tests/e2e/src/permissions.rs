@@ -10,8 +10,8 @@ use futures_util::stream;
 use isobar::driver::{Access, PermissionRow, ResourceKind};
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
-use isobar::{ErrorKind, blob};
-use isobar_conformance::{TrialResult, World};
+use isobar::{ErrorKind, WriteEvent, blob};
+use isobar_conformance::{RunningApp, TrialResult, World};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, TagSet};
 use parking_lot::Mutex;
@@ -64,9 +64,16 @@ impl Visit for Recorder {
     fn record_debug(&mut self, _field: &Field, _value: &dyn Debug) {}
 }
 
-/// The recorded operations, with the kind of resource and the access of the handle.
+/// The kind of resource and the access of a handle; `None` for the host of an app with triggers.
+type Use = Option<(ResourceKind, Access)>;
+
+fn is_for(row: &PermissionRow, of: Use) -> bool {
+    of.map_or(row.kinds.is_empty(), |(kind, access)| row.is_for(kind, access))
+}
+
+/// The recorded operations by their use.
 #[derive(Debug, Default)]
-struct Recorded(Vec<(ResourceKind, Access, BTreeSet<String>)>);
+struct Recorded(Vec<(Use, BTreeSet<String>)>);
 
 impl Recorded {
     async fn record(
@@ -75,20 +82,22 @@ impl Recorded {
         access: Access,
         work: impl Future<Output = TrialResult>,
     ) -> TrialResult {
-        let recorder = Recorder::default();
-        work.with_subscriber(tracing_subscriber::registry().with(recorder.clone())).await?;
-        self.0.push((kind, access, std::mem::take(&mut *recorder.0.lock())));
-        Ok(())
+        self.record_use(Some((kind, access)), work).await
     }
 
-    fn has(&self, row: &PermissionRow, operation: &str) -> bool {
-        let mut of_row = self.0.iter().filter(|(kind, access, _)| row.is_for(*kind, *access));
-        of_row.any(|(_, _, operations)| operations.contains(operation))
+    async fn record_use(&mut self, of: Use, work: impl Future<Output = TrialResult>) -> TrialResult {
+        let recorder = Recorder::default();
+        work.with_subscriber(tracing_subscriber::registry().with(recorder.clone())).await?;
+        let mut operations = std::mem::take(&mut *recorder.0.lock());
+        // A call of the harness, in place of the platform.
+        operations.remove("deploy");
+        self.0.push((of, operations));
+        Ok(())
     }
 }
 
-/// Fails where the portable types send an operation that no row for their kind and their access has, and where a row has an
-/// operation that they do not send. `unsent` are operations that these worlds cannot show, each with the reason.
+/// Fails where the portable types, or the host of triggers, send an operation that no row for this use has, and where a row has
+/// an operation that they do not send. `unsent` are operations that these worlds cannot show, each with the reason.
 pub async fn operations_are_those_of_the_rows(
     worlds: &[Box<dyn World>],
     rows: &[PermissionRow],
@@ -99,17 +108,17 @@ pub async fn operations_are_those_of_the_rows(
         record_all(&**world, &mut recorded).await?;
     }
     let mut wrong = Vec::new();
-    for (kind, access, operations) in &recorded.0 {
-        let of_rows = rows.iter().filter(|row| row.is_for(*kind, *access));
+    for (of, operations) in &recorded.0 {
+        let of_rows = rows.iter().filter(|row| is_for(row, *of));
         let known: BTreeSet<&str> = of_rows.flat_map(|row| row.operations.concat()).collect();
         let unknown = operations.iter().filter(|operation| !known.contains(operation.as_str()));
-        wrong.extend(unknown.map(|operation| format!("no row for {access:?} of a {kind} has {operation}")));
+        wrong.extend(unknown.map(|operation| format!("no row for {of:?} has {operation}")));
     }
-    for row in rows.iter().filter(|row| !row.kinds.is_empty()) {
+    for row in rows {
+        let sent: BTreeSet<_> = recorded.0.iter().filter(|(of, _)| is_for(row, *of)).flat_map(|it| &it.1).collect();
         for operation in row.operations.concat() {
-            let (is_sent, is_declared) =
-                (recorded.has(row, operation), unsent.iter().any(|(name, _)| *name == operation));
-            if is_sent == is_declared {
+            let is_sent = sent.iter().any(|it| *it == operation);
+            if is_sent == unsent.iter().any(|(name, _)| *name == operation) {
                 let not = if is_sent { "" } else { "not " };
                 wrong.push(format!("{}, {}: {operation} is {not}sent", row.subject, row.purpose));
             }
@@ -148,6 +157,32 @@ async fn record_all(world: &dyn World, recorded: &mut Recorded) -> TrialResult {
         };
         recorded.record(kind, Access::Read, read).await?;
     }
+    let jobs = world.run(|cloud: &Cloud| {
+        let jobs = cloud.topic::<u32>("jobs").subscribe_only();
+        let jobs = jobs.subscription("default").with_max_attempts(2);
+        App::new("worker").on_message(jobs, async |_job: Message<u32>, _cx| Err::<(), _>("not yet"))
+    });
+    let jobs = jobs.await?;
+    cloud.topic::<u32>("jobs").publish(1).await?;
+    recorded.record_use(None, delivers(world, &*jobs)).await?;
+    let writes = world.run(|cloud: &Cloud| {
+        let writes = cloud.table::<u32>("written").writes();
+        App::new("index").on_write(writes, async |_write: WriteEvent, _cx| Ok::<(), isobar::Error>(()))
+    });
+    // Table Storage has no feed. If no world has one, the operations of its row are missing.
+    if let Ok(writes) = writes.await {
+        cloud.table::<u32>("written").put("a", &1).await?;
+        recorded.record_use(None, delivers(world, &*writes)).await?;
+    }
+    Ok(())
+}
+
+/// All attempts.
+async fn delivers(world: &dyn World, app: &dyn RunningApp) -> TrialResult {
+    for _attempt in 0..3 {
+        app.deliver().await?;
+        world.advance(Duration::from_secs(600))?;
+    }
     Ok(())
 }
 
@@ -173,7 +208,7 @@ async fn table_writes(world: &dyn World, items: &Table<i64>) -> TrialResult {
     for expiring in ["put", "add", "transact"] {
         items.put_with(("p", expiring), &5, PutOptions::default().with_ttl(Duration::from_secs(1))).await?;
     }
-    world.clock().ok_or("the world has no clock")?.advance(Duration::from_secs(2));
+    world.advance(Duration::from_secs(2))?;
     items.put_with(("p", "put"), &1, PutMode::Create).await?;
     items.add(("p", "add"), 1).await?;
     items.transact("p").add("transact", 1).put_with("b", &1, PutMode::Overwrite).commit().await?;
