@@ -4,6 +4,7 @@
 //! bytes. Files of the user, `terraform.tfvars` and `custom.tf`, are written once and never again.
 
 mod aws;
+mod azure;
 mod binary;
 mod files;
 mod template;
@@ -141,11 +142,12 @@ pub(crate) fn make(
     let deployed = Deployed::open(target.target(), &process, &manifest.app, Some(&name))?;
     crate::check::refuse(&manifest, &deployed, output)?;
     let prefix = deployed.provider.prefix().get()?;
-    let stack = Stack { manifest: &manifest, deployed: &deployed, stage: &name, prefix, build, process: &process };
+    let stack = Stack { manifest: &manifest, deployed: &deployed, stage: &name, prefix, build, process: &process, folder };
     let mut files = Files::new(mark, &manifest)?;
     match target {
         CloudTarget::Aws => aws::write(&stack, &binary, &mut files)?,
-        CloudTarget::Azure | CloudTarget::Gcp => return Err(Failure::new("not there yet")),
+        CloudTarget::Azure => azure::write(&stack, &binary, &mut files)?,
+        CloudTarget::Gcp => return Err(Failure::new("not there yet")),
     }
     let names = files.write(folder)?;
     Ok(Made { manifest, names })
@@ -160,6 +162,7 @@ struct Stack<'a> {
     prefix: String,
     build: &'a BuildArgs,
     process: &'a Environment,
+    folder: &'a Path,
 }
 
 impl Stack<'_> {

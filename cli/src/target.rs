@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use isobar::aws::AwsConfig;
-use isobar::azure::AzureConfig;
+use isobar::azure::{AzureConfig, FunctionApp, HttpMode, ISOBAR_TRIGGER_SECRET};
 use isobar::driver::{
     Adapter, Environment, ISOBAR_PREFIX, ISOBAR_STAGE, Permission, Place, Provider, ResourceKind, check_prefix,
 };
@@ -50,7 +50,10 @@ pub(crate) struct TargetArgs {
 /// The variables of the process that a deployment has too, and those of the laptop only.
 const DEPLOYED: [&str; 2] = [ISOBAR_PREFIX, ISOBAR_STAGE];
 const OF_LAPTOP: [&str; 3] = ["ISOBAR_DATA", "ISOBAR_SECRET_", "ISOBAR_CONFIG_"];
-const SECRETS: &str = "ISOBAR_SECRETS";
+pub(crate) const SECRETS: &str = "ISOBAR_SECRETS";
+
+/// In place of the storage account, whose name is not known before the deployment.
+pub(crate) const NO_ACCOUNT: &str = "account";
 
 /// In place of the vault, which Azure has no default of.
 const NO_VAULT: &str = "keyvault://vault";
@@ -131,10 +134,10 @@ impl Target {
             Self::Local => &[],
             Self::Aws => &[("AWS_REGION", "us-east-1"), ("AWS_ACCOUNT_ID", "000000000000")],
             Self::Azure => &[
-                ("AZURE_STORAGE_ACCOUNT", "account"),
+                ("AZURE_STORAGE_ACCOUNT", NO_ACCOUNT),
                 ("AZURE_COSMOS__accountEndpoint", "https://account.documents.azure.com"),
                 ("AZURE_SERVICEBUS__fullyQualifiedNamespace", "namespace.servicebus.windows.net"),
-                ("ISOBAR_TRIGGER_SECRET", "00000000000000000000000000000000"),
+                (ISOBAR_TRIGGER_SECRET, "00000000000000000000000000000000"),
                 (SECRETS, NO_VAULT),
             ],
             Self::Gcp => &[("GOOGLE_CLOUD_PROJECT", "project"), ("K_SERVICE", "service")],
@@ -211,6 +214,13 @@ impl Deployed {
             Target::Azure => isobar::azure::permissions(manifest, &AzureConfig::from_environment(&self.environment)?),
             Target::Gcp => isobar::gcp::permissions(manifest, &GcpConfig::from_environment(&self.environment)?),
         }
+    }
+
+    /// The files of a function app, whose functions' names contain this secret. Errors: `Config`.
+    pub(crate) fn function_app(&self, manifest: &Manifest, executable: &str, secret: &str) -> Result<FunctionApp> {
+        let environment = self.environment.clone().with_var(ISOBAR_TRIGGER_SECRET, secret);
+        let config = AzureConfig::from_environment(&environment)?;
+        isobar::azure::function_app(manifest, &config, executable, HttpMode::Proxying)
     }
 
     /// The service that stores secrets and configuration.

@@ -32,7 +32,7 @@ use crate::host::{Kind, check_names, queue_name};
 
 /// The container with the leases of the Cosmos DB triggers, in the database of the tables. No table has this name without a
 /// URL.
-pub(crate) const LEASES: &str = "isobar--leases";
+pub const LEASES: &str = "isobar--leases";
 
 /// How the Functions host passes HTTP requests to the handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -37,7 +37,7 @@ use isobar_abstraction::manifest::Manifest;
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AzureConfig, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
-pub use deployment::{FunctionApp, HttpMode, function_app, functions, places};
+pub use deployment::{FunctionApp, HttpMode, LEASES, function_app, functions, places};
 pub use host::CustomHandler;
 pub use permissions::{PERMISSION_ROWS, permissions};
 pub use pub_sub::dead::dead_letter;

@@ -1,8 +1,8 @@
 //! The folder of a stage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use isobar::manifest::Manifest;
@@ -78,13 +78,15 @@ impl Mark {
 /// The files of a stage, until they are written together.
 pub(super) struct Files {
     files: BTreeMap<String, Vec<u8>>,
+    /// The names of those with a secret, which only their owner may read.
+    private: BTreeSet<String>,
     /// Those that belong to the user after the first time.
     own: BTreeMap<String, String>,
 }
 
 impl Files {
     pub(super) fn new(mark: Mark, manifest: &Manifest) -> Result<Self, Failure> {
-        let mut files = Self { files: BTreeMap::new(), own: BTreeMap::new() };
+        let mut files = Self { files: BTreeMap::new(), private: BTreeSet::new(), own: BTreeMap::new() };
         let mark =
             serde_json::to_string_pretty(&mark).map_err(|error| Failure::new("the mark is no JSON").because(&error))?;
         files.raw(MARK, mark + "\n");
@@ -103,6 +105,12 @@ impl Files {
         self.files.insert(name.to_owned(), content.into());
     }
 
+    /// A file with a secret.
+    pub(super) fn private(&mut self, name: &str, content: impl Into<Vec<u8>>) {
+        self.private.insert(name.to_owned());
+        self.raw(name, content);
+    }
+
     /// A file of the user, which is written only where none is.
     pub(super) fn own(&mut self, name: &str, text: impl Into<String>) {
         self.own.insert(name.to_owned(), text.into());
@@ -118,12 +126,12 @@ impl Files {
         fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
         for (name, content) in &self.files {
             let path = folder.join(name);
-            replace(&path, content).map_err(|error| failed(&path, &error))?;
+            replace(&path, content, self.private.contains(name)).map_err(|error| failed(&path, &error))?;
         }
         for (name, text) in &self.own {
             let path = folder.join(name);
             if !path.exists() {
-                replace(&path, text.as_bytes()).map_err(|error| failed(&path, &error))?;
+                replace(&path, text.as_bytes(), false).map_err(|error| failed(&path, &error))?;
             }
         }
         self.delete_old(folder).map_err(|error| failed(folder, &error))?;
@@ -144,7 +152,7 @@ impl Files {
 }
 
 /// Replaces a file as a whole.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, content: &[u8], is_private: bool) -> io::Result<()> {
     if fs::read(path).is_ok_and(|old| old == content) {
         return Ok(());
     }
@@ -152,6 +160,16 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     let new = path.with_added_extension("new");
-    fs::write(&new, content)?;
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if is_private {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    options.open(&new)?.write_all(content)?;
     fs::rename(&new, path)
 }

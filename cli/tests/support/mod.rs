@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, dead_code)] // a test fails by panicking, and each target uses a part
 
 pub(crate) mod project;
+pub(crate) mod terraform;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -113,4 +115,39 @@ pub(crate) fn script(file: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(file, format!("#!/bin/sh\n{text}\n")).unwrap();
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The path of a program; `None`, with a line that says so, where it is missing and `ISOBAR_REQUIRE` does not name `need`.
+pub(crate) fn program(name: &str, need: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        let required = std::env::var("ISOBAR_REQUIRE").unwrap_or_default();
+        assert!(!required.split(',').any(|required| required == need), "{name} is missing");
+        eprintln!("ignored: {name} is missing");
+    }
+    found
+}
+
+/// Compares the text files of a folder with those in `tests/snapshots`, where a name has no `.` before it.
+pub(crate) fn compare_folder(folder: &Path, name: &str) {
+    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(name);
+    let read = |folder: &Path| -> BTreeMap<String, String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned();
+        entries.filter_map(|path| Some((name(&path), std::fs::read_to_string(&path).ok()?))).collect()
+    };
+    let now = read(folder);
+    if std::env::var_os("ISOBAR_BLESS").is_some() {
+        let _ = std::fs::remove_dir_all(&snapshots);
+        std::fs::create_dir_all(&snapshots).unwrap();
+        now.iter().for_each(|(name, text)| std::fs::write(snapshots.join(name), text).unwrap());
+    }
+    let expected = read(&snapshots);
+    let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&expected), names(&now), "ISOBAR_BLESS=1 writes {}", snapshots.display());
+    for (name, text) in &now {
+        let file = snapshots.join(name);
+        assert!(expected[name] == *text, "{} differs; ISOBAR_BLESS=1 writes it. Now:\n{text}", file.display());
+    }
 }

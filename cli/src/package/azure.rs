@@ -1,0 +1,555 @@
+//! A stage on Azure.
+//!
+//! # The trigger secret
+//!
+//! The names of the functions end in a secret, so the archive is built with it. The command makes it once for a stage, in the file
+//! `trigger-secret`, which is in `.gitignore`; or it is that of `ISOBAR_TRIGGER_SECRET`, where the folder is made again for each
+//! deployment. The archive also has the script `start`, which passes the secret to the program. So the secret is in the archive
+//! only, which needs it in any case, and not in app settings, Terraform's files and its state; and the names and the program
+//! change together, in one publication.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use isobar::EventQueue;
+use isobar::azure::ISOBAR_TRIGGER_SECRET;
+use isobar::driver::{Derived, POISON, Permission, ResourceKind};
+use isobar::manifest::Manifest;
+
+use super::Stack;
+use super::binary::Binary;
+use super::files::Files;
+use super::template::{aligned, fill, identifier, quoted};
+use super::zip::{Entry, archive};
+use crate::failure::Failure;
+use crate::target::{NO_ACCOUNT, SECRETS};
+
+macro_rules! text {
+    ($name:literal) => {
+        include_str!(concat!("../../templates/azure/", $name))
+    };
+}
+
+const ZIP: &str = "app.zip";
+
+/// The file with the trigger secret.
+const SECRET: &str = "trigger-secret";
+
+/// What the Functions host starts, and what that starts.
+const START: &str = "start";
+const PROGRAM: &str = "app";
+
+/// The characters of a storage account's name before the hash of 8 and `host`.
+const ACCOUNT: usize = 12;
+
+/// Cosmos DB's own roles.
+const COSMOS_ROLES: [(&str, &str, &str); 2] = [
+    ("Cosmos DB Built-in Data Reader", "reader", "00000000-0000-0000-0000-000000000001"),
+    ("Cosmos DB Built-in Data Contributor", "contributor", "00000000-0000-0000-0000-000000000002"),
+];
+
+pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Result<(), Failure> {
+    if stack.build.split {
+        return Err(Failure::new("a function app on Azure is not split: Flex Consumption already scales each trigger by itself")
+            .hint("package it without --split"));
+    }
+    if stack.build.arm64 {
+        return Err(Failure::new("Flex Consumption has no processors of this kind").hint("package it without --arm64"));
+    }
+    let azure = Azure::new(stack)?;
+    let secret = azure.secret(files)?;
+    files.private(ZIP, azure.archive(binary, &secret)?);
+    let base = stack.name();
+    let short: String = base.replace('-', "").chars().take(ACCOUNT).collect();
+    let place = [
+        ("app", stack.manifest.app.as_str()),
+        ("stage", stack.stage),
+        ("prefix", &stack.prefix),
+        ("base", base),
+        ("short", &short),
+    ];
+    let (roles, depends) = azure.roles()?;
+    files.terraform("main.tf", &fill(text!("main.tf"), &place));
+    files.terraform("variables.tf", &azure.variables());
+    files.terraform("function.tf", &azure.function(&depends));
+    files.terraform("roles.tf", &roles);
+    files.terraform("tables.tf", &azure.tables());
+    files.terraform("storage.tf", &azure.storage());
+    files.terraform("topics.tf", &azure.topics());
+    files.terraform("secrets.tf", if azure.has_vault { text!("secrets.tf") } else { "" });
+    files.terraform("alarms.tf", &azure.alarms());
+    files.terraform("domain.tf", if stack.manifest.http() { text!("domain.tf") } else { "" });
+    files.terraform("outputs.tf", &azure.outputs());
+    let region = stack.build.region.as_deref().unwrap_or("westeurope");
+    files.own("terraform.tfvars", fill(text!("terraform.tfvars"), &[("region", region)]));
+    files.own("custom.tf", text!("custom.tf"));
+    files.raw(".gitignore", text!("gitignore"));
+    files.raw("README.md", azure.readme());
+    Ok(())
+}
+
+struct Azure<'a> {
+    stack: &'a Stack<'a>,
+    queues: Vec<Queue>,
+    has_vault: bool,
+}
+
+/// The queue of a trigger.
+struct Queue {
+    queue: EventQueue,
+    /// Its name in Terraform.
+    id: String,
+    /// The name of the queue in Storage; `None` in Service Bus.
+    storage: Option<String>,
+}
+
+impl Queue {
+    /// The subscription in Service Bus, without the prefix.
+    fn subscription(&self) -> String {
+        self.queue.physical(self.queue.source())
+    }
+}
+
+/// What a permission is granted on.
+enum Scope {
+    /// The expressions of the resources, each with its name in Terraform.
+    Own(Vec<(String, String)>),
+    /// A container of Cosmos DB, which has roles of its own kind.
+    Cosmos(String),
+    /// A resource that is not made here.
+    Other,
+}
+
+impl<'a> Azure<'a> {
+    fn new(stack: &'a Stack<'a>) -> Result<Self, Failure> {
+        for (name, value) in stack.placed() {
+            let is_own = ["cosmos://", "aztable://", "az://", "servicebus://", "azqueue://"]
+                .iter()
+                .any(|scheme| value.starts_with(scheme));
+            if is_own && !["account=", "namespace=", "endpoint="].iter().any(|named| value.contains(named)) {
+                return Err(Failure::new(format!("{name} is `{value}`, which names no account"))
+                    .hint(format!("unset {name}, so that the stage makes the resource, or add `?account=NAME`")));
+            }
+        }
+        let mut queues = Vec::new();
+        for trigger in &stack.manifest.triggers {
+            let part = Manifest::new(&stack.manifest.app).with_triggers(vec![trigger.clone()]);
+            for (queue, _) in part.queues() {
+                queues.push(Self::queue(stack, &part, queue)?);
+            }
+        }
+        let values = ResourceKind::VALUES.iter().any(|kind| stack.manifest.of_kind(*kind).next().is_some());
+        Ok(Self { stack, queues, has_vault: values && stack.deployed.needs_vault() })
+    }
+
+    fn queue(stack: &Stack<'_>, part: &Manifest, queue: EventQueue) -> Result<Queue, Failure> {
+        let (kind, source) = (queue.kind(), queue.source());
+        if stack.is_placed(kind, source) {
+            return Err(Failure::new(format!("{kind} `{source}` is made elsewhere, and has a trigger"))
+                .hint(format!("unset {}: isobar makes triggers of its own resources only", kind.variable(source))));
+        }
+        let base = match kind {
+            ResourceKind::Bucket => Derived::Events.of(source),
+            ResourceKind::Table => Derived::Writes.of(source),
+            _ => source.to_owned(),
+        };
+        let places = stack.deployed.places(part)?;
+        let of_storage = places.into_iter().find(|place| place.service == "Storage queue" && !place.name.ends_with(POISON));
+        Ok(Queue { id: identifier(&queue.physical(&base)), queue, storage: of_storage.map(|place| place.name) })
+    }
+
+    /// The secret: that of the process, of the stage, or a new one.
+    fn secret(&self, files: &mut Files) -> Result<String, Failure> {
+        if let Some(secret) = self.stack.process.var(ISOBAR_TRIGGER_SECRET) {
+            return Ok(secret.to_owned());
+        }
+        let path = self.stack.folder.join(SECRET);
+        let secret = match std::fs::read_to_string(&path) {
+            Ok(text) => text.trim().to_owned(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => new_secret()?,
+            Err(error) => return Err(Failure::new(format!("{} cannot be read", path.display())).because(&error)),
+        };
+        files.private(SECRET, format!("{secret}\n"));
+        Ok(secret)
+    }
+
+    fn archive(&self, binary: &Binary, secret: &str) -> Result<Vec<u8>, Failure> {
+        let app = self.stack.deployed.function_app(self.stack.manifest, START, secret)?;
+        let (files, start) = (app.files(), fill(text!("start"), &[("secret", secret)]));
+        let mut entries: Vec<_> = files
+            .iter()
+            .map(|(name, text)| Entry { name: name.clone(), content: text.as_bytes(), mode: 0o644 })
+            .collect();
+        entries.push(Entry { name: START.to_owned(), content: start.as_bytes(), mode: 0o755 });
+        entries.push(Entry { name: PROGRAM.to_owned(), content: &binary.content, mode: 0o755 });
+        archive(entries)
+    }
+
+    /// The resources of a kind that the stage makes.
+    fn made(&self, kind: ResourceKind) -> impl Iterator<Item = &str> {
+        let names = self.stack.manifest.of_kind(kind).map(|resource| resource.name.as_str());
+        names.filter(move |name| !self.stack.is_placed(kind, name))
+    }
+
+    fn makes(&self, kind: ResourceKind) -> bool {
+        self.made(kind).next().is_some()
+    }
+
+    /// The queues in Storage, with their names there.
+    fn storage_queues(&self) -> impl Iterator<Item = (&Queue, &str)> {
+        self.queues.iter().filter_map(|queue| Some((queue, queue.storage.as_deref()?)))
+    }
+
+    /// The subscriptions in Service Bus.
+    fn subscriptions(&self) -> impl Iterator<Item = &Queue> {
+        self.queues.iter().filter(|queue| queue.storage.is_none())
+    }
+
+    fn has_storage(&self) -> bool {
+        self.makes(ResourceKind::Bucket) || self.storage_queues().next().is_some()
+    }
+
+    /// A physical name in quotes, with the prefix as a reference.
+    fn named(&self, name: &str) -> String {
+        match name.split_once(&self.stack.prefix) {
+            Some((before, after)) => format!("{before}${{local.prefix}}{after}"),
+            None => name.to_owned(),
+        }
+    }
+
+    fn variables(&self) -> String {
+        let mut text = text!("variables.tf").to_owned();
+        let kinds = [
+            (self.makes(ResourceKind::Table), "tables"),
+            (self.makes(ResourceKind::Bucket), "buckets"),
+            (self.has_vault, "the secrets of a deleted vault for good"),
+        ];
+        let kinds: Vec<_> = kinds.into_iter().filter_map(|(is_made, what)| is_made.then_some(what)).collect();
+        if !kinds.is_empty() {
+            text += &fill(text!("variables_data.tf"), &[("what", &listed(&kinds))]);
+        }
+        if self.has_storage() {
+            text += text!("variables_storage.tf");
+        }
+        if !self.queues.is_empty() {
+            text += text!("variables_alarms.tf");
+        }
+        if self.stack.manifest.http() {
+            text += text!("variables_domain.tf");
+        }
+        text
+    }
+
+    fn function(&self, depends: &[String]) -> String {
+        let depends: Vec<_> = depends.iter().map(|id| format!("    azurerm_role_assignment.{id},")).collect();
+        let values = [("settings", aligned(4, &self.settings())), ("depends", depends.join("\n"))];
+        let values: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        fill(text!("function.tf"), &values)
+    }
+
+    fn settings(&self) -> Vec<(String, String)> {
+        const CLIENT: &str = "azurerm_user_assigned_identity.app.client_id";
+        let mut settings = BTreeMap::from([
+            ("ISOBAR_STAGE".to_owned(), quoted(self.stack.stage)),
+            ("AZURE_CLIENT_ID".to_owned(), CLIENT.to_owned()),
+            (
+                "APPLICATIONINSIGHTS_AUTHENTICATION_STRING".to_owned(),
+                format!("\"ClientId=${{{CLIENT}}};Authorization=AAD\""),
+            ),
+        ]);
+        // The Functions host reads the account and the identity of each connection.
+        let mut connection = |name: &str, setting: &str, value: &str| {
+            settings.insert(format!("{name}__{setting}"), value.to_owned());
+            settings.insert(format!("{name}__credential"), quoted("managedidentity"));
+            settings.insert(format!("{name}__clientId"), CLIENT.to_owned());
+        };
+        connection("AzureWebJobsStorage", "accountName", "azurerm_storage_account.host.name");
+        if self.makes(ResourceKind::Table) {
+            connection("AZURE_COSMOS", "accountEndpoint", "azurerm_cosmosdb_account.app.endpoint");
+        }
+        if self.makes(ResourceKind::Topic) {
+            let host = "\"${azurerm_servicebus_namespace.app.name}.servicebus.windows.net\"";
+            connection("AZURE_SERVICEBUS", "fullyQualifiedNamespace", host);
+        }
+        if self.has_storage() {
+            connection("AZURE_STORAGE", "queueServiceUri", "azurerm_storage_account.app.primary_queue_endpoint");
+            settings.insert("AZURE_STORAGE_ACCOUNT".to_owned(), "azurerm_storage_account.app.name".to_owned());
+        }
+        if self.has_vault {
+            settings.insert(SECRETS.to_owned(), "\"keyvault://${azurerm_key_vault.app.name}\"".to_owned());
+        } else if let Some(store) = self.stack.process.var(SECRETS) {
+            settings.insert(SECRETS.to_owned(), quoted(store));
+        }
+        settings.extend(self.stack.placed().map(|(name, value)| (name.to_owned(), quoted(value))));
+        settings.into_iter().collect()
+    }
+
+    /// The role assignments, and those without which the Functions host does not start.
+    fn roles(&self) -> Result<(String, Vec<String>), Failure> {
+        let (mut roles, mut cosmos, mut others) = (Roles::default(), Roles::default(), BTreeSet::new());
+        roles.add("insights_metrics_publisher", "azurerm_application_insights.app.id", "Monitoring Metrics Publisher", "the app and the Functions host: logs");
+        for permission in self.stack.deployed.permissions(self.stack.manifest)? {
+            let purpose = format!("{}: {}", permission.holder, permission.purpose);
+            match self.scope(&permission) {
+                Scope::Own(scopes) => {
+                    for ((id, scope), role) in pairs(&scopes, &permission.grants) {
+                        roles.add(&format!("{id}_{}", slug(role)), scope, role, &purpose);
+                    }
+                }
+                Scope::Cosmos(container) => {
+                    for grant in &permission.grants {
+                        if let Some((_, word, id)) = COSMOS_ROLES.iter().find(|(role, ..)| role == grant) {
+                            cosmos.add(&format!("{container}_{word}"), &container, id, &purpose);
+                        }
+                    }
+                }
+                Scope::Other => {
+                    let (roles, on) = (permission.grants.join(", "), &permission.on);
+                    others.insert(format!("#   {roles}, on the {} {}: {purpose}\n", on.service, on.name));
+                }
+            }
+        }
+        let mut text = String::new();
+        for (id, Role { scope, role, purposes }) in roles.0 {
+            let values = [("id", id.as_str()), ("scope", &scope), ("role", &role), ("purpose", &purposes.join("; "))];
+            text += &fill(text!("role.tf"), &values);
+        }
+        for (id, Role { scope, role, purposes }) in cosmos.0 {
+            let values = [("id", id.as_str()), ("container", &scope), ("role", &role), ("purpose", &purposes.join("; "))];
+            text += &fill(text!("role_cosmos.tf"), &values);
+        }
+        if !others.is_empty() {
+            text += "# These resources are made elsewhere. The identity needs there:\n#\n";
+            text.extend(others);
+        }
+        let depends = ["Storage Blob Data Owner", "Storage Queue Data Contributor"].map(|role| format!("host_{}", slug(role)));
+        Ok((text, depends.into()))
+    }
+
+    fn scope(&self, permission: &Permission) -> Scope {
+        let name = permission.on.name.as_str();
+        let own = name.strip_prefix(&self.stack.prefix).unwrap_or_default();
+        let is_made = |kind: ResourceKind, name: &str| self.made(kind).any(|made| made == name);
+        let one = |resource: &str, id: &str| Scope::Own(vec![(id.to_owned(), format!("{resource}.{id}.id"))]);
+        let id = identifier(own);
+        match permission.on.service {
+            "storage account of Functions" => one("azurerm_storage_account", "host"),
+            "storage account" if name == NO_ACCOUNT => {
+                Scope::Own(vec![("storage".to_owned(), "azurerm_storage_account.app.id".to_owned())])
+            }
+            "Key Vault secret" if self.has_vault => {
+                Scope::Own(vec![("vault".to_owned(), "azurerm_key_vault.app.id".to_owned())])
+            }
+            "Cosmos DB container" if is_made(ResourceKind::Table, own) => Scope::Cosmos(id),
+            "Cosmos DB container" if self.leases().as_deref() == Some(name) => Scope::Cosmos(identifier(name)),
+            "blob container" if is_made(ResourceKind::Bucket, own) => one("azurerm_storage_container", &id),
+            "Service Bus topic" if is_made(ResourceKind::Topic, own.trim_end_matches("--fifo")) => {
+                one("azurerm_servicebus_topic", &id)
+            }
+            "Service Bus queue" => one("azurerm_servicebus_queue", &id),
+            "Service Bus subscription" => Scope::Own(
+                ["", "_fifo"]
+                    .map(|end| (format!("{id}{end}"), format!("azurerm_servicebus_subscription.{id}{end}.id")))
+                    .into(),
+            ),
+            "Storage queue" => {
+                let found = self.storage_queues().find_map(|(queue, storage)| match name.strip_prefix(storage)? {
+                    "" => Some(queue.id.clone()),
+                    POISON => Some(format!("{}_poison", queue.id)),
+                    _ => None,
+                });
+                found.map_or(Scope::Other, |id| one("azurerm_storage_queue", &id))
+            }
+            _ => Scope::Other,
+        }
+    }
+
+    /// The container of the positions in the feeds of writes.
+    fn leases(&self) -> Option<String> {
+        let has_writes = self.queues.iter().any(|queue| queue.queue.kind() == ResourceKind::Table);
+        has_writes.then(|| isobar::azure::LEASES.to_owned())
+    }
+
+    fn tables(&self) -> String {
+        if !self.makes(ResourceKind::Table) {
+            return String::new();
+        }
+        let table = |name: &str| fill(text!("table.tf"), &[("id", &identifier(name)), ("name", name)]);
+        let mut text = text!("tables.tf").to_owned();
+        text.extend(self.made(ResourceKind::Table).map(table));
+        text.extend(self.leases().map(|name| fill(text!("leases.tf"), &[("id", &identifier(&name)), ("name", &name)])));
+        text
+    }
+
+    fn storage(&self) -> String {
+        if !self.has_storage() {
+            return String::new();
+        }
+        let kinds = [
+            (self.makes(ResourceKind::Bucket), "buckets"),
+            (self.storage_queues().next().is_some(), "the queues of their events and of the writes of tables"),
+        ];
+        let kinds: Vec<_> = kinds.into_iter().filter_map(|(is_made, what)| is_made.then_some(what)).collect();
+        let what = listed(&kinds).replace("the queues of their", if kinds.len() == 1 { "the queues of" } else { "the queues of their" });
+        let mut text = fill(text!("storage.tf"), &[("what", &what)]);
+        for name in self.made(ResourceKind::Bucket) {
+            text += &fill(text!("bucket.tf"), &[("id", &identifier(name)), ("name", name)]);
+        }
+        for (Queue { id, .. }, name) in self.storage_queues() {
+            let poison = format!("{name}{POISON}");
+            let values = [("id", id.as_str()), ("name", &self.named(name)), ("poison", &self.named(&poison))];
+            text += &fill(text!("queue.tf"), &values);
+        }
+        let events: Vec<_> =
+            self.storage_queues().filter(|(queue, _)| queue.queue.kind() == ResourceKind::Bucket).collect();
+        if !events.is_empty() {
+            text += text!("events.tf");
+        }
+        for (queue, _) in events {
+            let values = [("id", queue.id.as_str()), ("bucket", &identifier(queue.queue.source()))];
+            text += &fill(text!("event_subscription.tf"), &values);
+        }
+        text
+    }
+
+    fn topics(&self) -> String {
+        if !self.makes(ResourceKind::Topic) {
+            return String::new();
+        }
+        let topic = |name: &str| fill(text!("topic.tf"), &[("id", &identifier(name)), ("name", name)]);
+        let mut text = text!("namespace.tf").to_owned();
+        text.extend(self.made(ResourceKind::Topic).map(topic));
+        for queue in self.subscriptions() {
+            let name = queue.subscription();
+            for (end, session) in [("", ""), ("_fifo", "  requires_session = true\n")] {
+                let values = [
+                    ("id", queue.id.as_str()),
+                    ("end", end),
+                    ("name", &name),
+                    ("topic", &identifier(queue.queue.source())),
+                    ("session", session),
+                ];
+                text += &fill(text!("subscription.tf"), &values);
+            }
+            let dead = Derived::DeadLetters.of(&name);
+            text += &fill(text!("dead.tf"), &[("id", &identifier(&dead)), ("name", &dead)]);
+        }
+        text
+    }
+
+    fn alarms(&self) -> String {
+        let mut text = String::new();
+        let dead: Vec<_> = self
+            .subscriptions()
+            .map(|queue| identifier(&Derived::DeadLetters.of(&queue.subscription())))
+            .map(|id| format!("        azurerm_servicebus_queue.{id}.name,"))
+            .collect();
+        if !dead.is_empty() {
+            text += &fill(text!("alarms_bus.tf"), &[("queues", &dead.join("\n"))]);
+        }
+        if self.storage_queues().next().is_some() {
+            text += text!("alarms_queues.tf");
+        }
+        text
+    }
+
+    fn outputs(&self) -> String {
+        let mut text = text!("outputs.tf").to_owned();
+        if self.stack.manifest.http() {
+            text += text!("outputs_domain.tf");
+        }
+        if self.has_vault {
+            text += text!("outputs_secrets.tf");
+        }
+        text
+    }
+
+    fn readme(&self) -> String {
+        let (app, stage) = (self.stack.manifest.app.as_str(), self.stack.stage);
+        let mut text = fill(text!("README.md"), &[("app", app), ("stage", stage)]);
+        if self.has_vault {
+            text += &fill(text!("README_secrets.md"), &[("prefix", &self.stack.prefix)]);
+        }
+        if self.makes(ResourceKind::Table) || self.makes(ResourceKind::Bucket) {
+            text += text!("README_data.md");
+        }
+        text
+    }
+}
+
+/// Role assignments by their names in Terraform.
+#[derive(Default)]
+struct Roles(BTreeMap<String, Role>);
+
+struct Role {
+    scope: String,
+    role: String,
+    purposes: Vec<String>,
+}
+
+impl Roles {
+    fn add(&mut self, id: &str, scope: &str, role: &str, purpose: &str) {
+        let new = || Role { scope: scope.to_owned(), role: role.to_owned(), purposes: Vec::new() };
+        let role = self.0.entry(id.to_owned()).or_insert_with(new);
+        role.purposes.push(purpose.to_owned());
+    }
+}
+
+fn pairs<'a>(
+    scopes: &'a [(String, String)],
+    roles: &'a [&'static str],
+) -> impl Iterator<Item = (&'a (String, String), &'static str)> {
+    scopes.iter().flat_map(move |scope| roles.iter().map(move |role| (scope, *role)))
+}
+
+/// The name of a role in the names of its assignments: `blob_contributor` for `Storage Blob Data Contributor`.
+fn slug(role: &str) -> String {
+    let words = role.split(' ').filter(|word| !["Azure", "Storage", "Data"].contains(word));
+    words.collect::<Vec<_>>().join("_").to_lowercase()
+}
+
+/// `a`, `a and b`, or `a, b and c`.
+fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A new trigger secret: 32 of a-z and 0-9.
+fn new_secret() -> Result<String, Failure> {
+    const CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut secret = String::new();
+    while secret.len() < 32 {
+        let mut bytes = [0; 64];
+        getrandom::fill(&mut bytes).map_err(|error| Failure::new("the machine has no random numbers").because(&error))?;
+        // Without the last bytes, each character is as likely as any other.
+        let fair = bytes.iter().filter(|byte| **byte < 252).map(|byte| char::from(CHARACTERS[usize::from(byte % 36)]));
+        secret.extend(fair.take(32 - secret.len()));
+    }
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_has_its_form_and_is_new() {
+        let secret = new_secret().unwrap();
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        assert!(secret.len() == 32 && secret.bytes().all(fits), "{} characters", secret.len());
+        assert_ne!(secret, new_secret().unwrap());
+    }
+
+    #[test]
+    fn a_role_has_a_short_name() {
+        for (role, name) in [
+            ("Storage Blob Data Contributor", "blob_contributor"),
+            ("Storage Queue Data Message Sender", "queue_message_sender"),
+            ("Azure Service Bus Data Receiver", "service_bus_receiver"),
+        ] {
+            assert_eq!(slug(role), name);
+        }
+    }
+}

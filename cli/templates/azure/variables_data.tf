@@ -1,0 +1,6 @@
+variable "protect_data" {
+  description = "Refuse to delete {{what}}."
+  type        = bool
+  default     = true
+}
+
