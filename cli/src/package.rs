@@ -136,13 +136,17 @@ pub(crate) fn make(
     let (target, name) = (stage.target, stage.name());
     let mark = Mark::new(target.name(), &name);
     mark.check(folder)?;
+    if target == CloudTarget::Azure {
+        azure::check(build)?;
+    }
     let binary = binary::build(project, target, build, output)?;
     let manifest = binary.manifest.clone();
     let process = isobar::config::environment();
     let deployed = Deployed::open(target.target(), &process, &manifest.app, Some(&name))?;
     crate::check::refuse(&manifest, &deployed, output)?;
     let prefix = deployed.provider.prefix().get()?;
-    let stack = Stack { manifest: &manifest, deployed: &deployed, stage: &name, prefix, build, process: &process, folder };
+    let stack =
+        Stack { manifest: &manifest, deployed: &deployed, stage: &name, prefix, build, process: &process, folder };
     let mut files = Files::new(mark, &manifest)?;
     match target {
         CloudTarget::Aws => aws::write(&stack, &binary, &mut files)?,

@@ -144,7 +144,10 @@ fn the_same_app_gives_the_same_bytes() {
     let content = |folder: &Path| {
         let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
-        files.into_iter().map(|path| (path.file_name().unwrap().to_owned(), fs::read(&path).unwrap())).collect::<Vec<_>>()
+        files
+            .into_iter()
+            .map(|path| (path.file_name().unwrap().to_owned(), fs::read(&path).unwrap()))
+            .collect::<Vec<_>>()
     };
     assert!(content(&one) == content(&two), "the files differ");
 }
@@ -219,7 +222,7 @@ fn a_resource_of_another_account_is_not_made_and_its_rights_are_named() {
     let text = |name: &str| fs::read_to_string(out.join(name)).unwrap();
     assert!(!text("tables.tf").contains("prices"));
     assert!(text("function.tf").contains("\"cosmos://prices-prod?account=other\""));
-    let right = "#   Cosmos DB Built-in Data Reader, on the Cosmos DB container prices-prod: the app: table `prices`, to read\n";
+    let right = "#   Cosmos DB Built-in Data Reader, on the Cosmos DB container prices-prod. For the app: table `prices`, to read\n";
     assert!(text("roles.tf").contains(right), "{}", text("roles.tf"));
     assert_eq!(terraform::problems(&out, &Schema::read("azurerm")), [""; 0]);
 }
@@ -229,18 +232,48 @@ fn the_check_finds_what_a_provider_would_refuse() {
     let (_folder, out) = packaged(&shop(), "azure");
     let schema = Schema::read("azurerm");
     for (file, from, to, expected) in [
-        ("tables.tf", "partition_key_version = 2", "partition_key_version = \"two\"", "partition_key_version is no number"),
-        ("tables.tf", "partition_key_paths   = [\"/p\"]", "partition_key_paths = \"/p\"", "partition_key_paths is no list"),
+        (
+            "tables.tf",
+            "partition_key_version = 2",
+            "partition_key_version = \"two\"",
+            "partition_key_version is no number",
+        ),
+        (
+            "tables.tf",
+            "partition_key_paths   = [\"/p\"]",
+            "partition_key_paths = \"/p\"",
+            "partition_key_paths is no list",
+        ),
         ("tables.tf", "default_ttl", "default_tll", "there is no argument default_tll"),
         ("tables.tf", "  geo_location {", "  geo_locations {", "there is no block geo_locations"),
         ("tables.tf", "    failover_priority = 0\n", "", "geo_location: failover_priority is missing"),
         ("storage.tf", "  account_tier                    = \"Standard\"\n", "", "account_tier is missing"),
-        ("storage.tf", "azurerm_storage_account.app.id", "azurerm_storage_account.own.id", "nothing declares azurerm_storage_account.own"),
-        ("function.tf", "azurerm_service_plan.app.id", "azurerm_service_plan.app.identifier", "has no attribute identifier"),
-        ("main.tf", "\"azurerm_resource_group\" \"app\"", "\"azurerm_resource_groups\" \"app\"", "the schema has no such resource"),
+        (
+            "storage.tf",
+            "azurerm_storage_account.app.id",
+            "azurerm_storage_account.own.id",
+            "nothing declares azurerm_storage_account.own",
+        ),
+        (
+            "function.tf",
+            "azurerm_service_plan.app.id",
+            "azurerm_service_plan.app.identifier",
+            "has no attribute identifier",
+        ),
+        (
+            "main.tf",
+            "\"azurerm_resource_group\" \"app\"",
+            "\"azurerm_resource_groups\" \"app\"",
+            "the schema has no such resource",
+        ),
         ("main.tf", "var.subscription_id", "var.subscription", "nothing declares var.subscription"),
         ("alarms.tf", "content {", "contents {", "there is no block action"),
-        ("roles.tf", "principal_type       = \"ServicePrincipal\"", "principal_type = true", "principal_type is no string"),
+        (
+            "roles.tf",
+            "principal_type       = \"ServicePrincipal\"",
+            "principal_type = true",
+            "principal_type is no string",
+        ),
     ] {
         let path = out.join(file);
         let text = fs::read_to_string(&path).unwrap();
@@ -259,9 +292,13 @@ fn the_files_have_the_form_of_terraform() {
         for (name, manifest) in apps() {
             let (_folder, out) = packaged(&manifest, target);
             let mut fmt = Command::new(&program);
-            fmt.args(["fmt", "-check", "-diff"]).current_dir(&out).env("TF_CLI_CONFIG_FILE", "/dev/null").env("CHECKPOINT_DISABLE", "1");
+            fmt.args(["fmt", "-check", "-diff"])
+                .current_dir(&out)
+                .env("TF_CLI_CONFIG_FILE", "/dev/null")
+                .env("CHECKPOINT_DISABLE", "1");
             let output = fmt.output().unwrap();
-            let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            let printed =
+                String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{name} on {target}: {printed}");
         }
     }
@@ -288,13 +325,18 @@ fn the_provider_accepts_the_files() {
         let (folder, out) = packaged(&manifest, "azure");
         let config = folder.path().join("terraform.rc");
         let mirror = mirror.display();
-        fs::write(&config, format!("provider_installation {{\n  filesystem_mirror {{\n    path = \"{mirror}\"\n  }}\n}}\n")).unwrap();
+        fs::write(
+            &config,
+            format!("provider_installation {{\n  filesystem_mirror {{\n    path = \"{mirror}\"\n  }}\n}}\n"),
+        )
+        .unwrap();
         for args in [&["init", "-backend=false", "-input=false"][..], &["validate"]] {
             let mut terraform = Command::new(&program);
             terraform.args(args).arg("-no-color").current_dir(&out);
             terraform.env("TF_CLI_CONFIG_FILE", &config).env("CHECKPOINT_DISABLE", "1").env("TF_IN_AUTOMATION", "1");
             let output = terraform.output().unwrap();
-            let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            let printed =
+                String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{name}: terraform {}: {printed}", args[0]);
         }
     }

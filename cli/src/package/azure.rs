@@ -15,11 +15,11 @@ use isobar::azure::ISOBAR_TRIGGER_SECRET;
 use isobar::driver::{Derived, POISON, Permission, ResourceKind};
 use isobar::manifest::Manifest;
 
-use super::Stack;
 use super::binary::Binary;
 use super::files::Files;
 use super::template::{aligned, fill, identifier, quoted};
 use super::zip::{Entry, archive};
+use super::{BuildArgs, Stack};
 use crate::failure::Failure;
 use crate::target::{NO_ACCOUNT, SECRETS};
 
@@ -47,14 +47,21 @@ const COSMOS_ROLES: [(&str, &str, &str); 2] = [
     ("Cosmos DB Built-in Data Contributor", "contributor", "00000000-0000-0000-0000-000000000002"),
 ];
 
+/// Refuses what Flex Consumption does not have, before the app is built.
+pub(super) fn check(build: &BuildArgs) -> Result<(), Failure> {
+    if build.split {
+        return Err(Failure::new(
+            "on Azure, the functions of an app cannot be split: Flex Consumption scales each trigger by itself",
+        )
+        .hint("package it without --split"));
+    }
+    if build.arm64 {
+        return Err(Failure::new("Flex Consumption has no processors for --arm64").hint("package it without --arm64"));
+    }
+    Ok(())
+}
+
 pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Result<(), Failure> {
-    if stack.build.split {
-        return Err(Failure::new("a function app on Azure is not split: Flex Consumption already scales each trigger by itself")
-            .hint("package it without --split"));
-    }
-    if stack.build.arm64 {
-        return Err(Failure::new("Flex Consumption has no processors of this kind").hint("package it without --arm64"));
-    }
     let azure = Azure::new(stack)?;
     let secret = azure.secret(files)?;
     files.private(ZIP, azure.archive(binary, &secret)?);
@@ -75,6 +82,7 @@ pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Re
     files.terraform("tables.tf", &azure.tables());
     files.terraform("storage.tf", &azure.storage());
     files.terraform("topics.tf", &azure.topics());
+    files.terraform("protect.tf", &azure.protect());
     files.terraform("secrets.tf", if azure.has_vault { text!("secrets.tf") } else { "" });
     files.terraform("alarms.tf", &azure.alarms());
     files.terraform("domain.tf", if stack.manifest.http() { text!("domain.tf") } else { "" });
@@ -153,7 +161,8 @@ impl<'a> Azure<'a> {
             _ => source.to_owned(),
         };
         let places = stack.deployed.places(part)?;
-        let of_storage = places.into_iter().find(|place| place.service == "Storage queue" && !place.name.ends_with(POISON));
+        let of_storage =
+            places.into_iter().find(|place| place.service == "Storage queue" && !place.name.ends_with(POISON));
         Ok(Queue { id: identifier(&queue.physical(&base)), queue, storage: of_storage.map(|place| place.name) })
     }
 
@@ -164,7 +173,11 @@ impl<'a> Azure<'a> {
         }
         let path = self.stack.folder.join(SECRET);
         let secret = match std::fs::read_to_string(&path) {
-            Ok(text) => text.trim().to_owned(),
+            Ok(text) if is_secret(text.trim()) => text.trim().to_owned(),
+            Ok(_) => {
+                return Err(Failure::new(format!("{} is no trigger secret", path.display()))
+                    .hint("delete it: `isobar package` makes a new one"));
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => new_secret()?,
             Err(error) => return Err(Failure::new(format!("{} cannot be read", path.display())).because(&error)),
         };
@@ -218,15 +231,6 @@ impl<'a> Azure<'a> {
 
     fn variables(&self) -> String {
         let mut text = text!("variables.tf").to_owned();
-        let kinds = [
-            (self.makes(ResourceKind::Table), "tables"),
-            (self.makes(ResourceKind::Bucket), "buckets"),
-            (self.has_vault, "the secrets of a deleted vault for good"),
-        ];
-        let kinds: Vec<_> = kinds.into_iter().filter_map(|(is_made, what)| is_made.then_some(what)).collect();
-        if !kinds.is_empty() {
-            text += &fill(text!("variables_data.tf"), &[("what", &listed(&kinds))]);
-        }
         if self.has_storage() {
             text += text!("variables_storage.tf");
         }
@@ -286,9 +290,14 @@ impl<'a> Azure<'a> {
     /// The role assignments, and those without which the Functions host does not start.
     fn roles(&self) -> Result<(String, Vec<String>), Failure> {
         let (mut roles, mut cosmos, mut others) = (Roles::default(), Roles::default(), BTreeSet::new());
-        roles.add("insights_metrics_publisher", "azurerm_application_insights.app.id", "Monitoring Metrics Publisher", "the app and the Functions host: logs");
+        roles.add(
+            "insights_metrics_publisher",
+            "azurerm_application_insights.app.id",
+            "Monitoring Metrics Publisher",
+            "For the app and the Functions host: logs",
+        );
         for permission in self.stack.deployed.permissions(self.stack.manifest)? {
-            let purpose = format!("{}: {}", permission.holder, permission.purpose);
+            let purpose = format!("For {}: {}", permission.holder, permission.purpose);
             match self.scope(&permission) {
                 Scope::Own(scopes) => {
                     for ((id, scope), role) in pairs(&scopes, &permission.grants) {
@@ -304,7 +313,7 @@ impl<'a> Azure<'a> {
                 }
                 Scope::Other => {
                     let (roles, on) = (permission.grants.join(", "), &permission.on);
-                    others.insert(format!("#   {roles}, on the {} {}: {purpose}\n", on.service, on.name));
+                    others.insert(format!("#   {roles}, on the {} {}. {purpose}\n", on.service, on.name));
                 }
             }
         }
@@ -314,14 +323,16 @@ impl<'a> Azure<'a> {
             text += &fill(text!("role.tf"), &values);
         }
         for (id, Role { scope, role, purposes }) in cosmos.0 {
-            let values = [("id", id.as_str()), ("container", &scope), ("role", &role), ("purpose", &purposes.join("; "))];
+            let values =
+                [("id", id.as_str()), ("container", &scope), ("role", &role), ("purpose", &purposes.join("; "))];
             text += &fill(text!("role_cosmos.tf"), &values);
         }
         if !others.is_empty() {
             text += "# These resources are made elsewhere. The identity needs there:\n#\n";
             text.extend(others);
         }
-        let depends = ["Storage Blob Data Owner", "Storage Queue Data Contributor"].map(|role| format!("host_{}", slug(role)));
+        let depends =
+            ["Storage Blob Data Owner", "Storage Queue Data Contributor"].map(|role| format!("host_{}", slug(role)));
         Ok((text, depends.into()))
     }
 
@@ -384,13 +395,7 @@ impl<'a> Azure<'a> {
         if !self.has_storage() {
             return String::new();
         }
-        let kinds = [
-            (self.makes(ResourceKind::Bucket), "buckets"),
-            (self.storage_queues().next().is_some(), "the queues of their events and of the writes of tables"),
-        ];
-        let kinds: Vec<_> = kinds.into_iter().filter_map(|(is_made, what)| is_made.then_some(what)).collect();
-        let what = listed(&kinds).replace("the queues of their", if kinds.len() == 1 { "the queues of" } else { "the queues of their" });
-        let mut text = fill(text!("storage.tf"), &[("what", &what)]);
+        let mut text = text!("storage.tf").to_owned();
         for name in self.made(ResourceKind::Bucket) {
             text += &fill(text!("bucket.tf"), &[("id", &identifier(name)), ("name", name)]);
         }
@@ -411,6 +416,18 @@ impl<'a> Azure<'a> {
         text
     }
 
+    fn protect(&self) -> String {
+        let tables =
+            self.made(ResourceKind::Table).map(|name| format!("azurerm_cosmosdb_sql_container.{}", identifier(name)));
+        let buckets =
+            self.made(ResourceKind::Bucket).map(|name| format!("azurerm_storage_container.{}", identifier(name)));
+        let data: Vec<_> = tables.chain(buckets).map(|name| format!("    {name},")).collect();
+        match data.is_empty() {
+            true => String::new(),
+            false => fill(text!("protect.tf"), &[("data", &data.join("\n"))]),
+        }
+    }
+
     fn topics(&self) -> String {
         if !self.makes(ResourceKind::Topic) {
             return String::new();
@@ -420,7 +437,7 @@ impl<'a> Azure<'a> {
         text.extend(self.made(ResourceKind::Topic).map(topic));
         for queue in self.subscriptions() {
             let name = queue.subscription();
-            for (end, session) in [("", ""), ("_fifo", "  requires_session = true\n")] {
+            for (end, session) in [("", ""), ("_fifo", "\n  requires_session = true\n")] {
                 let values = [
                     ("id", queue.id.as_str()),
                     ("end", end),
@@ -507,13 +524,9 @@ fn slug(role: &str) -> String {
     words.collect::<Vec<_>>().join("_").to_lowercase()
 }
 
-/// `a`, `a and b`, or `a, b and c`.
-fn listed(words: &[&str]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
+/// Has a text the form of a trigger secret?
+fn is_secret(text: &str) -> bool {
+    (32..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 /// A new trigger secret: 32 of a-z and 0-9.
@@ -522,7 +535,8 @@ fn new_secret() -> Result<String, Failure> {
     let mut secret = String::new();
     while secret.len() < 32 {
         let mut bytes = [0; 64];
-        getrandom::fill(&mut bytes).map_err(|error| Failure::new("the machine has no random numbers").because(&error))?;
+        getrandom::fill(&mut bytes)
+            .map_err(|error| Failure::new("the machine has no random numbers").because(&error))?;
         // Without the last bytes, each character is as likely as any other.
         let fair = bytes.iter().filter(|byte| **byte < 252).map(|byte| char::from(CHARACTERS[usize::from(byte % 36)]));
         secret.extend(fair.take(32 - secret.len()));
@@ -537,8 +551,7 @@ mod tests {
     #[test]
     fn a_secret_has_its_form_and_is_new() {
         let secret = new_secret().unwrap();
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        assert!(secret.len() == 32 && secret.bytes().all(fits), "{} characters", secret.len());
+        assert!(is_secret(&secret) && secret.len() == 32, "{} characters", secret.len());
         assert_ne!(secret, new_secret().unwrap());
     }
 

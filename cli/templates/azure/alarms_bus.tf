@@ -2,7 +2,7 @@
 resource "azurerm_monitor_metric_alert" "dead_letters" {
   count = var.alarms ? 1 : 0
 
-  name                = "${local.unique}: dead letters"
+  name                = "${local.unique}-dead-letters"
   resource_group_name = azurerm_resource_group.app.name
   scopes              = [azurerm_servicebus_namespace.app.id]
   frequency           = "PT5M"
@@ -38,7 +38,7 @@ resource "azurerm_monitor_metric_alert" "dead_letters" {
 resource "azurerm_monitor_metric_alert" "undelivered" {
   count = var.alarms ? 1 : 0
 
-  name                = "${local.unique}: undelivered messages"
+  name                = "${local.unique}-undelivered"
   resource_group_name = azurerm_resource_group.app.name
   scopes              = [azurerm_servicebus_namespace.app.id]
   frequency           = "PT5M"

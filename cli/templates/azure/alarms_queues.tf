@@ -1,8 +1,8 @@
 # A storage queue has no metric of its own, so this alarm reads the logs of the app and of the Functions host.
-resource "azurerm_monitor_scheduled_query_rules_alert_v2" "dead_letters" {
+resource "azurerm_monitor_scheduled_query_rules_alert_v2" "dead_letters_of_queues" {
   count = var.alarms ? 1 : 0
 
-  name                 = "${local.unique}-dead-letters"
+  name                 = "${local.unique}-dead-letters-of-queues"
   resource_group_name  = azurerm_resource_group.app.name
   location             = azurerm_resource_group.app.location
   scopes               = [azurerm_log_analytics_workspace.app.id]

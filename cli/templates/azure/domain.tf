@@ -1,4 +1,5 @@
-# Flex Consumption has no certificates for custom domains, so Front Door serves the domain.
+# Front Door serves a custom domain: the provider cannot bind a certificate to an app in Flex Consumption,
+# github.com/hashicorp/terraform-provider-azurerm/issues/31884.
 resource "azurerm_cdn_frontdoor_profile" "http" {
   count = var.domain == null ? 0 : 1
 

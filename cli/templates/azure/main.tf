@@ -21,6 +21,11 @@ provider "azurerm" {
       disable_generated_rule = true
     }
 
+    # A deleted vault can be recovered for 90 days, and is recovered by the next apply.
+    key_vault {
+      purge_soft_delete_on_destroy = false
+    }
+
     # Terraform needs no rights on the data.
     storage {
       data_plane_available = false

@@ -1,4 +1,4 @@
-# The values are not in Terraform. A deleted vault, and its secrets, can be recovered for 90 days.
+# The values are not in Terraform.
 resource "azurerm_key_vault" "app" {
   name                       = local.account
   resource_group_name        = azurerm_resource_group.app.name
@@ -6,6 +6,5 @@ resource "azurerm_key_vault" "app" {
   tenant_id                  = data.azurerm_client_config.current.tenant_id
   sku_name                   = "standard"
   rbac_authorization_enabled = true
-  purge_protection_enabled   = var.protect_data
   tags                       = local.tags
 }

@@ -31,11 +31,3 @@ resource "azurerm_cosmosdb_sql_container" "{{id}}" {
   }
 }
 
-resource "azurerm_management_lock" "table_{{id}}" {
-  count = var.protect_data ? 1 : 0
-
-  name       = "protect-data"
-  scope      = azurerm_cosmosdb_sql_container.{{id}}.id
-  lock_level = "CanNotDelete"
-}
-

@@ -38,6 +38,12 @@ variable "instances" {
   default     = 100
 }
 
+variable "protect_data" {
+  description = "Refuse to destroy the stage with its tables and buckets."
+  type        = bool
+  default     = true
+}
+
 variable "log_retention_days" {
   description = "How long logs are kept, in days: at least 30."
   type        = number

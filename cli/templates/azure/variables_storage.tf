@@ -1,5 +1,5 @@
 variable "replication" {
-  description = "The copies of the data in the storage account, such as LRS, ZRS or GRS."
+  description = "The copies of the data in the storage account: LRS, ZRS, GRS or another. Not each region has ZRS."
   type        = string
   default     = "ZRS"
 }

@@ -41,7 +41,7 @@ impl Schema {
 
 /// What is wrong in the Terraform files of a folder.
 pub(crate) fn problems(folder: &Path, schema: &Schema) -> Vec<String> {
-    let mut check = Check { schema, declared: BTreeMap::new(), used: BTreeSet::new(), found: Vec::new() };
+    let mut check = Check { schema, declared: BTreeMap::new(), found: Vec::new() };
     let bodies: Vec<(String, Body)> = files(folder)
         .into_iter()
         .filter_map(|path| {
@@ -57,11 +57,6 @@ pub(crate) fn problems(folder: &Path, schema: &Schema) -> Vec<String> {
         .collect();
     bodies.iter().for_each(|(file, body)| check.declare(file, body));
     bodies.iter().for_each(|(file, body)| check.body(file, body));
-    for name in check.declared.keys().filter(|name| name.starts_with("var.") || name.starts_with("local.")) {
-        if !check.used.contains(name) {
-            check.found.push(format!("{name} is not used"));
-        }
-    }
     check.found
 }
 
@@ -77,7 +72,6 @@ struct Check<'a> {
     schema: &'a Schema,
     /// Names such as `var.region` and `azurerm_storage_account.app`, each with its resource in the schema.
     declared: BTreeMap<String, Option<&'a Value>>,
-    used: BTreeSet<String>,
     found: Vec<String>,
 }
 
@@ -107,7 +101,8 @@ impl<'a> Check<'a> {
             let at = format!("{file}: {}", named(block));
             self.references(&at, block.body());
             let kind = block.identifier();
-            if !["resource", "data"].contains(&kind) || !self.schema.is_known() {
+            let is_built_in = block.labels().first().is_some_and(|label| label.as_str() == "terraform_data");
+            if !["resource", "data"].contains(&kind) || !self.schema.is_known() || is_built_in {
                 continue;
             }
             match self.schema.of(kind, block.labels()[0].as_str()) {
@@ -271,7 +266,6 @@ impl<'a> Check<'a> {
             }
             Some(None) => {}
         }
-        self.used.insert(name);
     }
 }
 

@@ -1,6 +1,0 @@
-variable "protect_data" {
-  description = "Refuse to delete {{what}}."
-  type        = bool
-  default     = true
-}
-

@@ -1,0 +1,41 @@
+# Written by `isobar package`, and overwritten by it. Your own changes belong in custom.tf; see README.md.
+
+output "region" {
+  description = "The region."
+  value       = var.region
+}
+
+output "resource_group" {
+  description = "The resource group with all resources."
+  value       = azurerm_resource_group.app.name
+}
+
+output "function_app" {
+  description = "The name of the function app."
+  value       = azurerm_function_app_flex_consumption.app.name
+}
+
+output "publish" {
+  description = "The command that publishes the program."
+  value       = "az functionapp deployment source config-zip --resource-group ${azurerm_resource_group.app.name} --name ${azurerm_function_app_flex_consumption.app.name} --src app.zip"
+}
+
+output "url" {
+  description = "The address of the app."
+  value       = "https://${azurerm_function_app_flex_consumption.app.default_hostname}"
+}
+
+output "domain_target" {
+  description = "The name to which the custom domain must be a CNAME."
+  value       = try(azurerm_cdn_frontdoor_endpoint.http[0].host_name, null)
+}
+
+output "domain_token" {
+  description = "The value of the TXT record _dnsauth of the custom domain."
+  value       = try(azurerm_cdn_frontdoor_custom_domain.http[0].validation_token, null)
+}
+
+output "vault" {
+  description = "The vault with the secrets and the configuration."
+  value       = azurerm_key_vault.app.name
+}

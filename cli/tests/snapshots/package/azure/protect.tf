@@ -1,0 +1,19 @@
+# Written by `isobar package`, and overwritten by it. Your own changes belong in custom.tf; see README.md.
+
+# Azure has no switch that refuses the deletion of a table or a bucket, and a lock that Terraform made is deleted first. So Terraform
+# deletes this before the data, and stops here while protect_data is true.
+resource "terraform_data" "protect_data" {
+  input = var.protect_data
+
+  provisioner "local-exec" {
+    when    = destroy
+    command = self.output ? "echo protect_data is true && exit 1" : "exit 0"
+  }
+
+  depends_on = [
+    azurerm_cosmosdb_sql_container.links,
+    azurerm_cosmosdb_sql_container.prices,
+    azurerm_storage_container.pages,
+    azurerm_storage_container.reports,
+  ]
+}
