@@ -7,6 +7,8 @@ mod aws;
 mod azure;
 mod binary;
 mod files;
+mod gcp;
+mod oci;
 mod template;
 mod zip;
 
@@ -136,8 +138,10 @@ pub(crate) fn make(
     let (target, name) = (stage.target, stage.name());
     let mark = Mark::new(target.name(), &name);
     mark.check(folder)?;
-    if target == CloudTarget::Azure {
-        azure::check(build)?;
+    match target {
+        CloudTarget::Aws => {}
+        CloudTarget::Azure => azure::check(build)?,
+        CloudTarget::Gcp => gcp::check(build)?,
     }
     let binary = binary::build(project, target, build, output)?;
     let manifest = binary.manifest.clone();
@@ -150,8 +154,8 @@ pub(crate) fn make(
     let mut files = Files::new(mark, &manifest)?;
     match target {
         CloudTarget::Aws => aws::write(&stack, &binary, &mut files)?,
+        CloudTarget::Gcp => gcp::write(&stack, &binary, &mut files)?,
         CloudTarget::Azure => azure::write(&stack, &binary, &mut files)?,
-        CloudTarget::Gcp => return Err(Failure::new("not there yet")),
     }
     let names = files.write(folder)?;
     Ok(Made { manifest, names })

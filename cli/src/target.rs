@@ -10,7 +10,7 @@ use isobar::azure::{AzureConfig, FunctionApp, HttpMode, ISOBAR_TRIGGER_SECRET};
 use isobar::driver::{
     Adapter, Environment, ISOBAR_PREFIX, ISOBAR_STAGE, Permission, Place, Provider, ResourceKind, check_prefix,
 };
-use isobar::gcp::GcpConfig;
+use isobar::gcp::{ApiRequest, DeployedService, GcpConfig};
 use isobar::local::LocalConfig;
 use isobar::manifest::Manifest;
 use isobar::{App, Cloud, Result, selection};
@@ -72,6 +72,11 @@ pub(crate) fn stage_limit(app: &str) -> Option<String> {
          shorter name, or set {ISOBAR_PREFIX} in each deployment",
         app.len()
     ))
+}
+
+/// The database of Firestore of a stage.
+pub(crate) fn database_of(prefix: &str) -> String {
+    format!("{prefix}tables")
 }
 
 impl TargetArgs {
@@ -189,6 +194,12 @@ impl Deployed {
             None => environment,
         };
         environment.set_app(app);
+        let prefix = environment.prefix()?.get()?;
+        let environment = match target {
+            // Firestore grants by database, so each stage has its own.
+            Target::Gcp if !prefix.is_empty() => environment.with_default("FIRESTORE_DATABASE", database_of(&prefix)),
+            _ => environment,
+        };
         Ok(Self { target, provider: (adapter.open)(&environment)?, environment })
     }
 
@@ -214,6 +225,11 @@ impl Deployed {
             Target::Azure => isobar::azure::permissions(manifest, &AzureConfig::from_environment(&self.environment)?),
             Target::Gcp => isobar::gcp::permissions(manifest, &GcpConfig::from_environment(&self.environment)?),
         }
+    }
+
+    /// The requests that create the triggers on Google Cloud, for their settings. Errors: `Config`.
+    pub(crate) fn google_requests(&self, manifest: &Manifest, service: &DeployedService) -> Result<Vec<ApiRequest>> {
+        isobar::gcp::deployment(manifest, &GcpConfig::from_environment(&self.environment)?, service)
     }
 
     /// The files of a function app, whose functions' names contain this secret. Errors: `Config`.

@@ -8,10 +8,14 @@ use std::path::Path;
 use isobar::manifest::Manifest;
 use serde::{Deserialize, Serialize};
 
+use super::oci::BLOBS;
 use crate::failure::Failure;
 
 /// The file that marks the folder of a stage.
 pub(crate) const MARK: &str = "isobar.json";
+
+/// The folder of an image.
+pub(super) const IMAGE: &str = "image";
 
 /// The form of the folder. A newer one is not written.
 const VERSION: u32 = 1;
@@ -144,6 +148,14 @@ impl Files {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let is_terraform = path.extension().is_some_and(|extension| extension == "tf");
             if is_terraform && !self.files.contains_key(&name) && fs::read_to_string(&path)?.starts_with(HEAD) {
+                fs::remove_file(&path)?;
+            }
+        }
+        // The contents of an earlier image.
+        for entry in fs::read_dir(folder.join(IMAGE).join(BLOBS)).into_iter().flatten() {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !self.files.contains_key(&format!("{IMAGE}/{BLOBS}/{name}")) {
                 fs::remove_file(&path)?;
             }
         }

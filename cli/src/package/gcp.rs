@@ -1,0 +1,668 @@
+//! A stage on Google Cloud.
+
+use isobar::EventQueue;
+use isobar::driver::{Derived, Permission, ResourceKind, ResourceUrl};
+use isobar::gcp::{ApiRequest, DeployedService};
+use isobar::manifest::{Manifest, Trigger};
+
+use super::binary::Binary;
+use super::files::{Files, IMAGE};
+use super::oci;
+use super::template::{aligned, fill, identifier, quoted};
+use super::{BuildArgs, Stack};
+use crate::failure::Failure;
+use crate::target::database_of;
+
+macro_rules! text {
+    ($name:literal) => {
+        include_str!(concat!("../../templates/gcp/", $name))
+    };
+}
+
+/// The longest name of a bucket.
+const BUCKET: usize = 63;
+
+/// The most digits of the number of a project.
+const NUMBER: usize = 13;
+
+/// The variables that can name the project.
+const PROJECT: [&str; 4] = ["GOOGLE_CLOUD_PROJECT", "GCP_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"];
+
+const SECRETS: &str = "ISOBAR_SECRETS";
+
+/// In place of what only Terraform knows.
+const URL: &str = "https://service";
+
+/// A service of Cloud Run, and the triggers that call it.
+struct Service {
+    /// Its name in Terraform, such as `app`, or `messages` in a split stage.
+    id: &'static str,
+    /// Its name in Cloud Run.
+    name: String,
+    /// The end of the names of its variables: nothing, or `_messages`.
+    end: String,
+    manifest: Manifest,
+}
+
+/// Failures: what the build makes cannot run in Cloud Run.
+pub(super) fn check(build: &BuildArgs) -> Result<(), Failure> {
+    if build.arm64 {
+        return Err(Failure::new("Cloud Run has no processors of AWS's Graviton").hint("package it without --arm64"));
+    }
+    if build.dynamic || cfg!(not(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))) {
+        return Err(Failure::new("the image has no C library, so the program must be static")
+            .hint("package it on Linux on x86-64, without --dynamic"));
+    }
+    Ok(())
+}
+
+pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Result<(), Failure> {
+    let services = services(stack)?;
+    let service = DeployedService::new("service", URL, "account", "region");
+    let requests = stack.deployed.google_requests(stack.manifest, &service)?;
+    let gcp = Gcp { stack, services: &services, requests };
+    let image = oci::image(&stack.manifest.app, &binary.content)?;
+    for (name, content) in image.files {
+        files.raw(&format!("{IMAGE}/{name}"), content);
+    }
+    files.terraform("main.tf", &gcp.main(&image.digest));
+    files.terraform("variables.tf", &gcp.variables());
+    files.terraform("services.tf", &gcp.services_file()?);
+    files.terraform("roles.tf", &gcp.roles()?);
+    files.terraform("tables.tf", &gcp.tables()?);
+    files.terraform("buckets.tf", &gcp.buckets());
+    files.terraform("topics.tf", &gcp.topics());
+    files.terraform("subscriptions.tf", &gcp.subscriptions()?);
+    files.terraform("secrets.tf", &gcp.secrets());
+    files.terraform("alarms.tf", &gcp.alarms());
+    files.terraform("schedules.tf", &gcp.schedules()?);
+    files.terraform("outputs.tf", &gcp.outputs());
+    let names = [("app", stack.manifest.app.as_str()), ("stage", stack.stage), ("repository", stack.name())];
+    files.terraform("registry/main.tf", &fill(text!("registry/main.tf"), &names));
+    let region = stack.build.region.as_deref().unwrap_or("europe-west1");
+    let project = PROJECT.iter().find_map(|name| stack.process.var(name));
+    let project =
+        project.map_or_else(|| "# project = \"my-project\"\n\n".to_owned(), |id| format!("project = {}\n", quoted(id)));
+    let sign = if project.starts_with('#') { "region" } else { "region " };
+    let values = [("project", project.as_str()), ("sign", sign), ("region", region)];
+    files.own("terraform.tfvars", fill(text!("terraform.tfvars"), &values));
+    files.own("custom.tf", text!("custom.tf"));
+    files.raw(".gitignore", text!("gitignore"));
+    files.raw("README.md", gcp.readme(region));
+    Ok(())
+}
+
+/// One service for all triggers, or one for each kind.
+fn services(stack: &Stack<'_>) -> Result<Vec<Service>, Failure> {
+    let manifest = stack.manifest;
+    let of = |id: &'static str, is_of: fn(&Trigger) -> bool| {
+        let triggers: Vec<Trigger> = manifest.triggers.iter().filter(|trigger| is_of(trigger)).cloned().collect();
+        let part = Manifest::new(&manifest.app).with_resources(manifest.resources.clone()).with_triggers(triggers);
+        let (name, end) = match stack.build.split {
+            true => (format!("{}{id}", stack.prefix), format!("_{id}")),
+            false => (stack.name().to_owned(), String::new()),
+        };
+        Service { id, name, end, manifest: part }
+    };
+    let services = match stack.build.split {
+        false => vec![of("app", |_| true)],
+        true => vec![
+            of("http", |trigger| matches!(trigger, Trigger::Http)),
+            of("messages", |trigger| matches!(trigger, Trigger::Message(_))),
+            of("objects", |trigger| matches!(trigger, Trigger::Object(_))),
+            of("writes", |trigger| matches!(trigger, Trigger::Write(_))),
+            of("schedules", |trigger| matches!(trigger, Trigger::Schedule(_))),
+            of("invokes", |trigger| matches!(trigger, Trigger::Function(_))),
+        ],
+    };
+    let services: Vec<_> =
+        services.into_iter().filter(|it| !stack.build.split || !it.manifest.triggers.is_empty()).collect();
+    if services.is_empty() {
+        return Err(Failure::new(format!("the app `{}` has no trigger, so there is nothing to split", manifest.app))
+            .hint("package it without --split"));
+    }
+    Ok(services)
+}
+
+struct Gcp<'a> {
+    stack: &'a Stack<'a>,
+    services: &'a [Service],
+    /// What the adapter itself would create, for the settings of triggers.
+    requests: Vec<ApiRequest>,
+}
+
+/// The subscription of a trigger, with its dead letters.
+struct Subscription {
+    queue: EventQueue,
+    /// Its name without the prefix, such as `pages--events--thumbs`.
+    name: String,
+    /// The name of its topic without the prefix, such as `pages--events`.
+    topic: String,
+}
+
+impl Subscription {
+    fn dead(&self) -> String {
+        Derived::DeadLetters.of(&self.name)
+    }
+}
+
+/// The permissions of one holder with one role on one resource.
+struct Grant {
+    kind: &'static str,
+    id: String,
+    purposes: Vec<String>,
+    lines: Vec<(String, String)>,
+    /// The title of a condition, and the resource that it is for.
+    condition: Option<(String, String)>,
+}
+
+impl Gcp<'_> {
+    fn of(&self, trigger: impl Fn(&Manifest) -> bool) -> &Service {
+        let found = self.services.iter().find(|service| trigger(&service.manifest));
+        found.unwrap_or(&self.services[0])
+    }
+
+    fn of_queue(&self, queue: &EventQueue) -> &Service {
+        self.of(|part| part.queues().any(|(other, _)| other == *queue))
+    }
+
+    fn main(&self, digest: &str) -> String {
+        let has = |kind: ResourceKind| self.made(kind).next().is_some();
+        let manifest = self.stack.manifest;
+        let has_queue = |kind: Option<ResourceKind>| {
+            manifest.queues().any(|(queue, _)| kind.is_none_or(|kind| queue.kind() == kind))
+        };
+        let apis = [
+            ("cloudscheduler", manifest.schedules().next().is_some()),
+            ("eventarc", has_queue(Some(ResourceKind::Table))),
+            ("firestore", has(ResourceKind::Table)),
+            ("iam", true),
+            ("iamcredentials", has(ResourceKind::Bucket)),
+            ("monitoring", has_queue(None)),
+            ("pubsub", has(ResourceKind::Topic) || has_queue(None)),
+            ("run", true),
+            ("secretmanager", !self.values().is_empty()),
+            ("storage", has(ResourceKind::Bucket)),
+        ];
+        let apis: Vec<_> = apis.iter().filter(|(_, is_used)| *is_used).collect();
+        let apis: Vec<_> = apis.iter().map(|(name, _)| format!("    \"{name}.googleapis.com\",")).collect();
+        let values = [
+            ("app", self.stack.manifest.app.as_str()),
+            ("stage", self.stack.stage),
+            ("prefix", &self.stack.prefix),
+            ("repository", self.stack.name()),
+            ("digest", digest),
+            ("apis", &apis.join("\n")),
+        ];
+        fill(text!("main.tf"), &values)
+    }
+
+    fn variables(&self) -> String {
+        let mut text = text!("variables.tf").to_owned();
+        for service in self.services {
+            let what = match service.end.is_empty() {
+                true => "the service".to_owned(),
+                false => format!("the service {}", service.name),
+            };
+            text += &fill(text!("variables_service.tf"), &[("end", &service.end), ("what", &what)]);
+        }
+        if self.made(ResourceKind::Table).next().is_some() {
+            text += text!("variables_tables.tf");
+        }
+        if self.stack.manifest.queues().next().is_some() {
+            text += text!("variables_alarms.tf");
+        }
+        if self.stack.manifest.http() {
+            text += text!("variables_http.tf");
+        }
+        text
+    }
+
+    /// Has the app triggers that are called with tokens?
+    fn is_called(&self) -> bool {
+        self.stack.manifest.triggers.iter().any(|trigger| !matches!(trigger, Trigger::Http))
+    }
+
+    fn services_file(&self) -> Result<String, Failure> {
+        let mut text = String::new();
+        for service in self.services {
+            let ids = self.grants(service)?.into_iter().filter(|grant| grant.id.starts_with(service.id));
+            let mut depends: Vec<_> = ids.map(|grant| format!("    {}.{},", grant.kind, grant.id)).collect();
+            depends.insert(0, "    google_project_service.apis,".to_owned());
+            let depends = match depends.len() {
+                1 => "  depends_on = [google_project_service.apis]".to_owned(),
+                _ => format!(
+                    "  # A service that starts without its rights would fail its first requests.\n  depends_on = [\n{}\n  ]",
+                    depends.join("\n").trim_end_matches(',')
+                ),
+            };
+            let values = [
+                ("service", service.id),
+                ("name", &service.name),
+                ("account", &format!("{}{}", self.stack.prefix, service.id)),
+                ("end", &service.end),
+                ("environment", &aligned(10, &self.environment(service))),
+                ("depends", &depends),
+            ];
+            text += &fill(text!("service.tf"), &values);
+        }
+        if self.is_called() {
+            text += &fill(text!("caller.tf"), &[("prefix", &self.stack.prefix), ("stage", self.stack.name())]);
+        }
+        if self.stack.manifest.http() {
+            text += &fill(text!("domain.tf"), &[("service", self.of(Manifest::http).id)]);
+        }
+        Ok(text)
+    }
+
+    fn environment(&self, service: &Service) -> Vec<(String, String)> {
+        let mut variables = vec![
+            ("ISOBAR_STAGE".to_owned(), quoted(self.stack.stage)),
+            ("GOOGLE_CLOUD_PROJECT".to_owned(), "var.project".to_owned()),
+        ];
+        variables.extend(self.stack.placed().map(|(name, value)| (name.to_owned(), quoted(value))));
+        if let Some(url) = self.other_secrets() {
+            variables.push((SECRETS.to_owned(), quoted(url)));
+        }
+        if self.made(ResourceKind::Table).next().is_some() {
+            variables.push(("FIRESTORE_DATABASE".to_owned(), "google_firestore_database.tables.name".to_owned()));
+        }
+        for bucket in self.made(ResourceKind::Bucket) {
+            let url = format!("\"gs://${{google_storage_bucket.{}.name}}\"", identifier(bucket));
+            variables.push((ResourceKind::Bucket.variable(bucket), url));
+        }
+        if self.is_called() {
+            variables.push(("ISOBAR_EVENT_AUDIENCE".to_owned(), format!("local.url{}", service.end)));
+            let account = "google_service_account.caller.email".to_owned();
+            variables.push(("ISOBAR_EVENT_SERVICE_ACCOUNT".to_owned(), account));
+        }
+        variables.sort();
+        variables
+    }
+
+    fn roles(&self) -> Result<String, Failure> {
+        let mut grants: Vec<Grant> = Vec::new();
+        for service in self.services {
+            for grant in self.grants(service)? {
+                add(&mut grants, grant);
+            }
+        }
+        let mut text = String::new();
+        for (holder, agent) in [("storage_", text!("storage_agent.tf")), ("pubsub_", text!("pubsub_agent.tf"))] {
+            if grants.iter().any(|grant| grant.id.starts_with(holder)) {
+                text += agent;
+            }
+        }
+        text.extend(grants.iter().map(Grant::text));
+        Ok(text)
+    }
+
+    /// The grants of a service, and those of the platform for its triggers.
+    fn grants(&self, service: &Service) -> Result<Vec<Grant>, Failure> {
+        let mut grants = Vec::new();
+        for permission in self.stack.deployed.permissions(&service.manifest)? {
+            let holder = match permission.holder {
+                "the app" => (service.id, format!("google_service_account.{}.member", service.id)),
+                "the calling account" => ("caller", "google_service_account.caller.member".to_owned()),
+                "Cloud Storage's agent" => {
+                    ("storage", "data.google_storage_project_service_account.agent.member".to_owned())
+                }
+                "Pub/Sub's agent" => ("pubsub", "local.pubsub_agent".to_owned()),
+                // Google grants it when the API is enabled.
+                _ => continue,
+            };
+            for role in &permission.grants {
+                add(&mut grants, self.grant(&permission, role, (holder.0, &holder.1), service));
+            }
+        }
+        Ok(grants)
+    }
+
+    fn grant(&self, permission: &Permission, role: &str, holder: (&str, &str), service: &Service) -> Grant {
+        let name = permission.on.name.as_str();
+        let own = name.strip_prefix(&self.stack.prefix).unwrap_or(name);
+        let id = identifier(own);
+        let (mut lines, mut condition) = (Vec::new(), None);
+        let mut line = |name: &str, value: String| lines.push((name.to_owned(), value));
+        // A resource that is made elsewhere may be in another project.
+        let project_of = |kind: ResourceKind, is_it: &dyn Fn(&ResourceUrl) -> bool| {
+            let urls = self.stack.manifest.of_kind(kind).filter_map(|resource| self.url_of(kind, &resource.name));
+            let url = urls.into_iter().find(|url| is_it(url))?;
+            Some(url.parameter("project").map_or_else(|| "var.project".to_owned(), quoted))
+        };
+        let (kind, id) = match permission.on.service {
+            "Cloud Storage bucket" => {
+                let is_made = self.made(ResourceKind::Bucket).any(|bucket| bucket == own);
+                let bucket = if is_made { format!("google_storage_bucket.{id}.name") } else { quoted(name) };
+                line("bucket", bucket);
+                ("google_storage_bucket_iam_member", format!("{}_{id}", holder.0))
+            }
+            "Pub/Sub topic" => {
+                match project_of(ResourceKind::Topic, &|url| url.name() == name) {
+                    Some(project) => {
+                        line("project", project);
+                        line("topic", quoted(name));
+                    }
+                    None => line("topic", format!("google_pubsub_topic.{id}.id")),
+                }
+                ("google_pubsub_topic_iam_member", format!("{}_{id}", holder.0))
+            }
+            "Pub/Sub subscription" => {
+                line("subscription", format!("google_pubsub_subscription.{id}.id"));
+                ("google_pubsub_subscription_iam_member", format!("{}_{id}", holder.0))
+            }
+            "Secret Manager secret" => {
+                match self.other_secrets().and_then(|url| url.strip_prefix("gsm://")) {
+                    Some(project) if !project.is_empty() => {
+                        line("project", quoted(project));
+                        line("secret_id", quoted(name));
+                    }
+                    _ => line("secret_id", format!("google_secret_manager_secret.{id}.id")),
+                }
+                ("google_secret_manager_secret_iam_member", format!("{}_{id}", holder.0))
+            }
+            "service account" => {
+                line("service_account_id", format!("google_service_account.{}.name", service.id));
+                ("google_service_account_iam_member", holder.0.to_owned())
+            }
+            "Firestore database" => {
+                let id = format!("{}_{}", holder.0, name_of(role));
+                let (project, path, end) = match name == database_of(&self.stack.prefix) {
+                    true => {
+                        ("var.project".to_owned(), "${google_firestore_database.tables.id}".to_owned(), String::new())
+                    }
+                    false => {
+                        let is_it = |url: &ResourceUrl| url.parameter("database") == Some(name);
+                        let project = project_of(ResourceKind::Table, &is_it);
+                        let project = project.unwrap_or_else(|| "var.project".to_owned());
+                        let part = match project.as_str() {
+                            "var.project" => "${var.project}",
+                            other => other.trim_matches('"'),
+                        };
+                        let path = format!("projects/{part}/databases/{name}");
+                        (project, path, format!("_{}", name.trim_matches(['(', ')'])))
+                    }
+                };
+                line("project", project);
+                condition = Some((name.to_owned(), path));
+                ("google_project_iam_member", format!("{id}{end}"))
+            }
+            _ => {
+                line("project", "var.project".to_owned());
+                ("google_project_iam_member", format!("{}_{}", holder.0, name_of(role)))
+            }
+        };
+        line("role", quoted(role));
+        line("member", holder.1.to_owned());
+        Grant { kind, id, purposes: vec![permission.purpose.clone()], lines, condition }
+    }
+
+    /// Where a resource is that is made elsewhere.
+    fn url_of(&self, kind: ResourceKind, name: &str) -> Option<ResourceUrl> {
+        self.stack.process.var(&kind.variable(name)).and_then(|url| ResourceUrl::parse(url).ok())
+    }
+
+    /// The resources of a kind that the stage makes.
+    fn made(&self, kind: ResourceKind) -> impl Iterator<Item = &str> {
+        let names = self.stack.manifest.of_kind(kind).map(|resource| resource.name.as_str());
+        names.filter(move |name| !self.stack.is_placed(kind, name))
+    }
+
+    /// The store of secrets, if it is not that of the stage.
+    fn other_secrets(&self) -> Option<&str> {
+        self.stack.process.var(SECRETS).filter(|url| url.starts_with("gsm://"))
+    }
+
+    /// The names of secrets and configuration, each once.
+    fn values(&self) -> Vec<&str> {
+        if self.other_secrets().is_some() {
+            return Vec::new();
+        }
+        let kinds = ResourceKind::VALUES.iter();
+        let mut names: Vec<_> = kinds.flat_map(|kind| self.stack.manifest.of_kind(*kind)).collect();
+        names.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut names: Vec<_> = names.into_iter().map(|value| value.name.as_str()).collect();
+        names.dedup();
+        names
+    }
+
+    fn secrets(&self) -> String {
+        let secret = |name: &str| fill(text!("secret.tf"), &[("id", &identifier(name)), ("name", name)]);
+        self.values().into_iter().map(secret).collect()
+    }
+
+    /// What the adapter creates at the path that ends so.
+    fn request(&self, end: &str) -> Result<&ApiRequest, Failure> {
+        let found = self.requests.iter().find(|request| request.url.ends_with(end));
+        found.ok_or_else(|| Failure::new(format!("bug in isobar: no request creates {end}")).hint("please report it"))
+    }
+
+    fn tables(&self) -> Result<String, Failure> {
+        let mut text = String::new();
+        for name in self.made(ResourceKind::Table) {
+            if text.is_empty() {
+                text += text!("database.tf");
+            }
+            text += &fill(text!("table.tf"), &[("id", &identifier(name)), ("name", name)]);
+        }
+        let writes: Vec<_> =
+            self.subscribed().into_iter().filter(|it| it.queue.kind() == ResourceKind::Table).collect();
+        if !writes.is_empty() {
+            text += text!("writes_location.tf");
+        }
+        for subscription in writes {
+            let (name, service) = (subscription.queue.source(), self.of_queue(&subscription.queue));
+            let request = self.request(&format!("?triggerId={}{name}", self.stack.prefix))?;
+            let path = request.body["destination"]["cloudRun"]["path"].as_str().unwrap_or_default();
+            let values = [("id", identifier(name)), ("name", name.to_owned()), ("service", service.id.to_owned())];
+            let values = values.iter().map(|(name, value)| (*name, value.as_str())).chain([("path", path)]);
+            text += &fill(text!("writes.tf"), &values.collect::<Vec<_>>());
+        }
+        Ok(text)
+    }
+
+    fn buckets(&self) -> String {
+        self.made(ResourceKind::Bucket).map(|name| self.bucket(name)).collect()
+    }
+
+    fn bucket(&self, name: &str) -> String {
+        let (id, room) = (identifier(name), BUCKET - NUMBER - 1 - self.stack.prefix.len());
+        let bucket = match name.len() <= room {
+            true => format!("\"${{local.prefix}}{name}-${{local.number}}\""),
+            false => {
+                let hash = oci::digest(name.as_bytes());
+                let hash = &hash[hash.len() - 6..];
+                format!("\"${{local.prefix}}{}-{hash}-${{local.number}}\"", &name[..room - 7])
+            }
+        };
+        let mut text = fill(text!("bucket.tf"), &[("id", &id), ("bucket", &bucket)]);
+        let is_of = |queue: &EventQueue| queue.kind() == ResourceKind::Bucket && queue.source() == name;
+        if self.stack.manifest.queues().any(|(queue, _)| is_of(&queue)) {
+            let topic = identifier(&Derived::Events.of(name));
+            text += &fill(text!("notification.tf"), &[("id", &id), ("topic", &topic)]);
+        }
+        text
+    }
+
+    /// The name of a topic or a subscription of the stage. Those of the events of a bucket begin with its name.
+    fn physical(&self, name: &str, queue: Option<&EventQueue>) -> String {
+        match queue.filter(|queue| queue.kind() == ResourceKind::Bucket) {
+            Some(queue) => {
+                let end = name.strip_prefix(queue.source()).unwrap_or_default();
+                format!("${{google_storage_bucket.{}.name}}{end}", identifier(queue.source()))
+            }
+            None => format!("${{local.prefix}}{name}"),
+        }
+    }
+
+    fn topics(&self) -> String {
+        let topic = |name: &str, queue: Option<&EventQueue>| {
+            fill(text!("topic.tf"), &[("id", &identifier(name)), ("topic", &self.physical(name, queue))])
+        };
+        let mut text: String = self.made(ResourceKind::Topic).map(|name| topic(name, None)).collect();
+        let mut done = Vec::new();
+        for subscription in self.subscribed() {
+            let is_derived = subscription.queue.kind() != ResourceKind::Topic;
+            if is_derived && !done.contains(&subscription.topic) {
+                text += &topic(&subscription.topic, Some(&subscription.queue));
+                done.push(subscription.topic);
+            }
+        }
+        text
+    }
+
+    fn subscribed(&self) -> Vec<Subscription> {
+        let of = |(queue, _): (EventQueue, _)| {
+            let topic = match queue.kind() {
+                ResourceKind::Bucket => Derived::Events.of(queue.source()),
+                ResourceKind::Table => Derived::Writes.of(queue.source()),
+                _ => queue.source().to_owned(),
+            };
+            Subscription { name: queue.physical(&topic), topic, queue }
+        };
+        self.stack.manifest.queues().map(of).collect()
+    }
+
+    fn subscriptions(&self) -> Result<String, Failure> {
+        self.subscribed().iter().map(|subscription| self.subscription(subscription)).collect()
+    }
+
+    fn subscription(&self, subscription: &Subscription) -> Result<String, Failure> {
+        let Subscription { queue, name, topic } = subscription;
+        let (kind, source) = (queue.kind(), queue.source());
+        if self.stack.is_placed(kind, source) {
+            return Err(Failure::new(format!("{kind} `{source}` is made elsewhere, and has a trigger"))
+                .hint(format!("unset {}: isobar makes triggers of its own resources only", kind.variable(source))));
+        }
+        let of_prefix = format!("{}{name}", self.stack.prefix);
+        let body = &self.request(&format!("/subscriptions/{of_prefix}"))?.body;
+        let value = |path: &str| body.pointer(path).and_then(|value| value.as_str()).unwrap_or_default();
+        let (physical, service) = (self.physical(name, Some(queue)), self.of_queue(queue));
+        let filter = match value("/filter") {
+            "" => String::new(),
+            filter => fill(text!("filter.tf"), &[("filter", &quoted(filter).replace(&of_prefix, &physical))]),
+        };
+        let dead = subscription.dead();
+        let values = [
+            ("id", identifier(name)),
+            ("name", physical),
+            ("topic", identifier(topic)),
+            ("filter", filter),
+            ("path", value("/pushConfig/pushEndpoint").trim_start_matches(URL).to_owned()),
+            ("min", value("/retryPolicy/minimumBackoff").to_owned()),
+            ("max", value("/retryPolicy/maximumBackoff").to_owned()),
+            ("dead", identifier(&dead)),
+            ("dead_name", self.physical(&dead, Some(queue))),
+            ("service", service.id.to_owned()),
+            ("end", service.end.clone()),
+        ];
+        let values: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Ok(fill(text!("subscription.tf"), &values))
+    }
+
+    fn alarms(&self) -> String {
+        let subscriptions = self.subscribed();
+        let name = |it: &Subscription| format!("    google_pubsub_subscription.{}.name", identifier(&it.dead()));
+        let names: Vec<_> = subscriptions.iter().map(name).collect();
+        match names.is_empty() {
+            true => String::new(),
+            false => {
+                let values = [("name", self.stack.name()), ("subscriptions", &names.join(",\n"))];
+                fill(text!("alarms.tf"), &values)
+            }
+        }
+    }
+
+    fn schedules(&self) -> Result<String, Failure> {
+        let mut text = String::new();
+        let service = self.of(|part| part.schedules().next().is_some());
+        for schedule in self.stack.manifest.schedules() {
+            let job = format!("/jobs/{}{}", self.stack.prefix, schedule.name);
+            let is_it = |request: &&ApiRequest| request.body["name"].as_str().is_some_and(|name| name.ends_with(&job));
+            let body = self.requests.iter().find(is_it).map(|request| &request.body).cloned().unwrap_or_default();
+            let values = [
+                ("id", identifier(&schedule.name)),
+                ("name", schedule.name.clone()),
+                ("cron", body["schedule"].as_str().unwrap_or_default().to_owned()),
+                ("path", body["httpTarget"]["uri"].as_str().unwrap_or_default().trim_start_matches(URL).to_owned()),
+                ("service", service.id.to_owned()),
+                ("end", service.end.clone()),
+            ];
+            let values: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            text += &fill(text!("schedule.tf"), &values);
+        }
+        Ok(text)
+    }
+
+    fn outputs(&self) -> String {
+        let each = |value: &dyn Fn(&Service) -> String| {
+            let pairs: Vec<_> = self.services.iter().map(|service| (service.id.to_owned(), value(service))).collect();
+            aligned(4, &pairs)
+        };
+        let services = each(&|service| format!("google_cloud_run_v2_service.{}.name", service.id));
+        let urls = each(&|service| format!("local.url{}", service.end));
+        let mut text = fill(text!("outputs.tf"), &[("services", &services), ("urls", &urls)]);
+        if self.is_called() {
+            text += text!("outputs_caller.tf");
+        }
+        if self.stack.manifest.http() {
+            let service = self.of(Manifest::http);
+            text += &fill(text!("outputs_http.tf"), &[("service", service.id), ("end", &service.end)]);
+        }
+        text
+    }
+
+    fn readme(&self, region: &str) -> String {
+        let secrets = match self.values().is_empty() {
+            true => String::new(),
+            false => fill(text!("secrets.md"), &[("prefix", &self.stack.prefix)]),
+        };
+        let has_writes = self.subscribed().iter().any(|it| it.queue.kind() == ResourceKind::Table);
+        let values = [
+            ("app", self.stack.manifest.app.as_str()),
+            ("stage", self.stack.stage),
+            ("region", region),
+            ("secrets", &secrets),
+            ("writes", if has_writes { text!("writes.md") } else { "" }),
+        ];
+        fill(text!("README.md"), &values)
+    }
+}
+
+impl Grant {
+    fn text(&self) -> String {
+        let purposes: String = self.purposes.iter().map(|purpose| format!("# {purpose}\n")).collect();
+        let condition = self.condition.as_ref().map_or_else(String::new, |(title, path)| {
+            format!(
+                "\n\n  condition {{\n    title      = {}\n    expression = \"resource.name == \\\"{}\\\"\"\n  }}",
+                quoted(title),
+                path
+            )
+        });
+        let lines = aligned(2, &self.lines);
+        format!("{purposes}resource \"{}\" \"{}\" {{\n{lines}{condition}\n}}\n\n", self.kind, self.id)
+    }
+}
+
+/// Adds a grant, or its purposes to the same one.
+fn add(grants: &mut Vec<Grant>, grant: Grant) {
+    match grants.iter_mut().find(|other| other.kind == grant.kind && other.id == grant.id) {
+        Some(other) => {
+            let new =
+                grant.purposes.into_iter().filter(|purpose| !other.purposes.contains(purpose)).collect::<Vec<_>>();
+            other.purposes.extend(new);
+        }
+        None => grants.push(grant),
+    }
+}
+
+/// `roles/eventarc.eventReceiver` as `eventarc_event_receiver`.
+fn name_of(role: &str) -> String {
+    let name = role.trim_start_matches("roles/");
+    let word = |letter: char| match letter {
+        '.' => "_".to_owned(),
+        upper if upper.is_ascii_uppercase() => format!("_{}", upper.to_ascii_lowercase()),
+        other => other.to_string(),
+    };
+    name.chars().map(word).collect()
+}

@@ -1,0 +1,3 @@
+
+  # A copy to retry is for one subscription.
+  filter = {{filter}}

@@ -1,0 +1,5 @@
+
+output "calling_account" {
+  description = "The account whose tokens call triggers."
+  value       = google_service_account.caller.email
+}

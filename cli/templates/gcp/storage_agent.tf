@@ -1,0 +1,2 @@
+data "google_storage_project_service_account" "agent" {}
+
