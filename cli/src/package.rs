@@ -9,6 +9,8 @@ mod binary;
 mod files;
 mod gcp;
 mod oci;
+#[cfg_attr(not(test), expect(dead_code, reason = "`isobar deploy` calls it"))]
+mod push;
 mod template;
 mod zip;
 
