@@ -2,6 +2,8 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
+#[path = "package/gcp.rs"]
+mod gcp;
 mod support;
 
 use std::fs;
@@ -288,11 +290,11 @@ fn the_check_finds_what_a_provider_would_refuse() {
 #[test]
 fn the_files_have_the_form_of_terraform() {
     let Some(program) = support::program("terraform", "terraform") else { return };
-    for target in ["aws", "azure"] {
+    for target in ["aws", "azure", "gcp"] {
         for (name, manifest) in apps() {
             let (_folder, out) = packaged(&manifest, target);
             let mut fmt = Command::new(&program);
-            fmt.args(["fmt", "-check", "-diff"])
+            fmt.args(["fmt", "-check", "-diff", "-recursive"])
                 .current_dir(&out)
                 .env("TF_CLI_CONFIG_FILE", "/dev/null")
                 .env("CHECKPOINT_DISABLE", "1");

@@ -16,6 +16,7 @@ import sys
 
 HERE = pathlib.Path(__file__).parent
 TEMPLATES = HERE / "../../templates"
+CODE = HERE / "../../src/package"
 PROVIDERS = {"azurerm": "azure", "google": "gcp"}
 
 
@@ -45,7 +46,7 @@ def arguments(interface, types):
     found = {}
     for each in interface.get("properties", []):
         docs = json.dumps(each.get("docs", {}))
-        named = re.search(r"/docs/[^ #]*#(\w+)", docs)
+        named = re.search(r"#(\w+) \w+#\w+}", docs)
         name = named.group(1) if named else snake(each["name"])
         what, block = kind(each["type"], types)
         if name == "timeouts":
@@ -60,8 +61,11 @@ def main(modules):
         package = modules / "@cdktf" / f"provider-{provider}"
         described = json.loads((package / ".jsii").read_text())
         types = described["types"]
-        texts = "\n".join(path.read_text() for path in sorted((TEMPLATES / folder).glob("*.tf")))
+        texts = "\n".join(path.read_text() for path in sorted((TEMPLATES / folder).rglob("*.tf")))
         used = set(re.findall(rf'^(resource|data) "({provider}_\w+)"', texts, re.MULTILINE))
+        # The resources of grants have no template.
+        code = (CODE / f"{folder}.rs").read_text()
+        used |= {("resource", name) for name in re.findall(rf'"({provider}_\w+)"', code)}
         version, found = None, {"resource": {}, "data": {}}
         for each in types.values():
             of = {"cdktf.TerraformResource": "resource", "cdktf.TerraformDataSource": "data"}.get(each.get("base"))

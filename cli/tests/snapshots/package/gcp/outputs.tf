@@ -1,0 +1,50 @@
+# Written by `isobar package`, and overwritten by it. Your own changes belong in custom.tf; see README.md.
+
+output "project" {
+  description = "The project."
+  value       = var.project
+}
+
+output "region" {
+  description = "The region."
+  value       = var.region
+}
+
+output "image" {
+  description = "The image that the services run."
+  value       = local.image
+}
+
+output "services" {
+  description = "The services of Cloud Run, by the kind of their triggers."
+
+  value = {
+    app = google_cloud_run_v2_service.app.name
+  }
+}
+
+output "urls" {
+  description = "The addresses of the services, which are the audiences of the tokens in calls of triggers."
+
+  value = {
+    app = local.url
+  }
+}
+
+output "calling_account" {
+  description = "The account whose tokens call triggers."
+  value       = google_service_account.caller.email
+}
+
+output "url" {
+  description = "The address of the app."
+  value       = local.url
+
+  # It is known before the service answers there.
+  depends_on = [google_cloud_run_v2_service.app]
+}
+
+output "domain_records" {
+  description = "The DNS records of the custom domain."
+  value       = try(google_cloud_run_domain_mapping.http[0].status[0].resource_records, null)
+}
