@@ -2,7 +2,11 @@
 //! command.
 
 mod aws;
+mod azure;
 mod emulator;
+mod gcp;
+mod http;
+mod logs;
 mod plan;
 mod secret;
 mod stage;
@@ -11,9 +15,10 @@ mod terraform;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::process::Command;
 
 use crate::config;
@@ -25,6 +30,13 @@ pub(crate) use secret::SecretStore;
 use stage::Stage;
 pub(crate) use stage::{CloudArgs, FolderArgs};
 use terraform::{Diagnostic, Terraform, explained};
+
+/// The outputs of a stage, by name.
+type Outputs = Map<String, Value>;
+
+/// Why a deployment waits.
+const NEW_ROLES: &str =
+    "new role assignments are not known everywhere yet: trying again in 30 s, for at most 10 minutes";
 
 #[derive(Debug, Args)]
 #[command(
@@ -98,28 +110,36 @@ pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCod
         }
         return Ok(ExitCode::SUCCESS);
     }
-    if !plan.rows().is_empty() {
+    let has_changes = !plan.rows().is_empty();
+    let has_program = stage.target == CloudTarget::Azure && azure::has_news(&stage);
+    if has_changes || has_program {
         check_data(&plan, &stage, &args.consent)?;
         if !args.consent.agree(&format!("Deploy {} to {}?", stage.name, stage.place()))? {
             return Ok(ExitCode::FAILURE);
         }
-        apply(&terraform, &stage, values, output).await?;
+    }
+    if has_changes {
+        // A service cannot run an image that is not there.
+        if stage.target == CloudTarget::Gcp {
+            gcp::publish(&stage, output).await?;
+        }
+        apply_all(&terraform, &stage, values, output).await?;
     }
     let outputs = terraform.outputs().await?;
+    if stage.target == CloudTarget::Azure {
+        azure::publish(&stage, &outputs, output).await?;
+    }
     report(&stage, &outputs, output)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Applies the last plan. Failures: an error of the platform, or Ctrl-C.
-async fn apply(terraform: &Terraform<'_>, stage: &Stage, values: &[&str], output: &Output) -> Result<(), Failure> {
+async fn apply_all(terraform: &Terraform<'_>, stage: &Stage, values: &[&str], output: &Output) -> Result<(), Failure> {
     let (mut ran, mut errors) = terraform.apply().await?;
     let mut retries = stage.retries();
     while !ran.is_ok() && !ran.is_interrupted && errors.iter().all(Diagnostic::is_of_new_role) && !errors.is_empty() {
         let Some(pause) = retries.next() else { break };
-        output.step(
-            "Waiting",
-            "new role assignments are not known everywhere yet: trying again in 30 s, for at most 10 minutes",
-        );
+        output.step("Waiting", NEW_ROLES);
         tokio::time::sleep(pause).await;
         terraform.plan(values).await?;
         (ran, errors) = terraform.apply().await?;
@@ -169,10 +189,13 @@ pub(crate) async fn destroy(args: &DestroyArgs, output: &Output) -> Result<ExitC
         }
         // The services protect what holds data by switches of their own, which must be off before.
         if !unprotected.is_empty() && !terraform.plan(unprotected).await?.rows().is_empty() {
-            apply(&terraform, &stage, unprotected, output).await?;
+            apply_all(&terraform, &stage, unprotected, output).await?;
         }
         terraform.plan(&values).await?;
-        apply(&terraform, &stage, &values, output).await?;
+        apply_all(&terraform, &stage, &values, output).await?;
+    }
+    if stage.target == CloudTarget::Gcp {
+        gcp::end(&stage, output).await?;
     }
     stage.end(output);
     output.step("Destroyed", &format!("{} on {}", stage.name, stage.place()));
@@ -199,12 +222,9 @@ pub(crate) async fn url(args: &OutputsArgs, output: &Output) -> Result<ExitCode,
 }
 
 pub(crate) async fn logs(args: &LogsArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let (stage, outputs) = outputs_of(&args.folder, output).await?;
     let since = since(&args.since)?;
-    match stage.target {
-        CloudTarget::Aws => aws::logs(&stage, &outputs, since, args.follow, output).await,
-        CloudTarget::Azure | CloudTarget::Gcp => Err(Failure::new("not there yet")),
-    }
+    let (stage, outputs) = outputs_of(&args.folder, output).await?;
+    logs::print(&stage, &outputs, since, args, output).await
 }
 
 /// Calls a function of a deployed stage, and returns its answer.
@@ -217,22 +237,30 @@ pub(crate) async fn invoke(
     let (stage, outputs) = outputs_of(args, output).await?;
     match stage.target {
         CloudTarget::Aws => aws::invoke(&stage, &outputs, function, request).await,
-        CloudTarget::Azure | CloudTarget::Gcp => Err(Failure::new("not there yet")),
+        CloudTarget::Azure => azure::invoke(&outputs, function, request).await,
+        CloudTarget::Gcp => gcp::invoke(&stage, &outputs, function, request).await,
     }
 }
 
-async fn outputs_of(args: &FolderArgs, output: &Output) -> Result<(Stage, serde_json::Map<String, Value>), Failure> {
+async fn outputs_of(args: &FolderArgs, output: &Output) -> Result<(Stage, Outputs), Failure> {
     let stage = Stage::find(args)?;
     let outputs = Terraform::find(&stage.folder, output)?.outputs().await?;
     match outputs.is_empty() {
-        true => Err(Failure::new(format!("{} is not deployed on {}", stage.name, stage.place()))
-            .hint(format!("isobar deploy {}", stage.options()))),
+        true => {
+            Err(Failure::new(format!("{} is not deployed on {}", stage.name, stage.place())).hint(stage.deploy_hint()))
+        }
         false => Ok((stage, outputs)),
     }
 }
 
+/// An output of a stage that is a text.
+fn text<'a>(outputs: &'a Outputs, name: &str) -> Result<&'a str, Failure> {
+    let missing = || Failure::new(format!("the stage has no output `{name}`")).hint("deploy it again: isobar deploy");
+    outputs.get(name).and_then(Value::as_str).ok_or_else(missing)
+}
+
 /// What is there after a deployment.
-fn report(stage: &Stage, outputs: &serde_json::Map<String, Value>, output: &Output) -> Result<(), Failure> {
+fn report(stage: &Stage, outputs: &Outputs, output: &Output) -> Result<(), Failure> {
     let url = outputs.get("url").and_then(Value::as_str);
     if output.json {
         return output.document(&json!({"stage": stage.name, "folder": stage.folder, "outputs": outputs}));
@@ -280,8 +308,8 @@ fn log_line(text: &str) -> String {
     format!("{time} {level:>5}{target} {message}{}", fields.concat())
 }
 
-/// A time such as `10m`, in seconds.
-fn since(text: &str) -> Result<u64, Failure> {
+/// A time such as `10m`.
+fn since(text: &str) -> Result<Duration, Failure> {
     let wrong = || Failure::new(format!("`{text}` is no time")).hint("use 30s, 10m, 2h or 1d");
     let (number, unit) = text.split_at(text.len().saturating_sub(1));
     let factor = match unit {
@@ -291,7 +319,8 @@ fn since(text: &str) -> Result<u64, Failure> {
         "d" => 86_400,
         _ => return Err(wrong()),
     };
-    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
 impl Consent {

@@ -9,7 +9,6 @@ mod binary;
 mod files;
 mod gcp;
 mod oci;
-#[cfg_attr(not(test), expect(dead_code, reason = "`isobar deploy` calls it"))]
 mod push;
 mod template;
 mod zip;
@@ -20,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum, ValueHint};
 use isobar::config::ISOBAR_SECRETS;
 use isobar::driver::{Environment, ISOBAR_STAGE, ResourceKind};
-use isobar::manifest::Manifest;
+use isobar::manifest::{Manifest, Trigger};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -30,6 +29,7 @@ use crate::target::{Deployed, Target};
 use files::Files;
 
 pub(crate) use files::Mark;
+pub(crate) use push::push;
 
 /// The stage without `--stage` and `ISOBAR_STAGE`.
 pub(crate) const DEFAULT_STAGE: &str = "dev";
@@ -163,6 +163,27 @@ pub(crate) fn make(
     Ok(Made { manifest, names })
 }
 
+/// A function or a service, and the triggers that call it.
+struct Group {
+    /// Its name in Terraform: `app`, or `messages` in a split stage.
+    id: &'static str,
+    /// Its name in the cloud.
+    name: String,
+    /// The end of the names of its variables: nothing, or `_messages`.
+    end: String,
+    manifest: Manifest,
+}
+
+/// The kinds of triggers, by the names of their groups.
+const GROUPS: [(&str, fn(&Trigger) -> bool); 6] = [
+    ("http", |trigger| matches!(trigger, Trigger::Http)),
+    ("messages", |trigger| matches!(trigger, Trigger::Message(_))),
+    ("objects", |trigger| matches!(trigger, Trigger::Object(_))),
+    ("writes", |trigger| matches!(trigger, Trigger::Write(_))),
+    ("schedules", |trigger| matches!(trigger, Trigger::Schedule(_))),
+    ("invokes", |trigger| matches!(trigger, Trigger::Function(_))),
+];
+
 /// What the files of a stage are made from.
 struct Stack<'a> {
     manifest: &'a Manifest,
@@ -179,6 +200,29 @@ impl Stack<'_> {
     /// The name of the stage in its cloud, such as `shop-dev`.
     fn name(&self) -> &str {
         self.prefix.trim_end_matches('-')
+    }
+
+    /// One group of all triggers, or one for each kind. Failures: there is nothing to split.
+    fn groups(&self) -> Result<Vec<Group>, Failure> {
+        let manifest = self.manifest;
+        if !self.build.split {
+            let (name, end) = (self.name().to_owned(), String::new());
+            return Ok(vec![Group { id: "app", name, end, manifest: manifest.clone() }]);
+        }
+        let of = |(id, is_of): (&'static str, fn(&Trigger) -> bool)| {
+            let triggers: Vec<Trigger> = manifest.triggers.iter().filter(|trigger| is_of(trigger)).cloned().collect();
+            let part = Manifest::new(&manifest.app).with_resources(manifest.resources.clone());
+            let (name, end) = (format!("{}{id}", self.prefix), format!("_{id}"));
+            (!triggers.is_empty()).then(|| Group { id, name, end, manifest: part.with_triggers(triggers) })
+        };
+        let groups: Vec<_> = GROUPS.into_iter().filter_map(of).collect();
+        match groups.is_empty() {
+            false => Ok(groups),
+            true => {
+                Err(Failure::new(format!("the app `{}` has no trigger, so there is nothing to split", manifest.app))
+                    .hint("package it without --split"))
+            }
+        }
     }
 
     /// The variables that place resources elsewhere, which the deployed app needs too.

@@ -1,101 +1,62 @@
 //! Logs and calls of a stage on AWS, by the command `aws`.
 
-use std::process::{ExitCode, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use isobar::clock::to_rfc3339;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::logs::Line;
 use super::stage::Stage;
-use super::{log_line, ran};
+use super::{Outputs, ran};
 use crate::failure::Failure;
-use crate::output::Output;
-
-/// Between two requests for new lines.
-const PAUSE: Duration = Duration::from_secs(2);
-
-/// CloudWatch can show a line this long after its time.
-const LATE: i64 = 10_000;
 
 #[derive(Deserialize)]
 struct Page {
     #[serde(default)]
-    events: Vec<Line>,
+    events: Vec<LogEvent>,
 }
 
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct LogEvent {
     #[serde(default)]
     event_id: String,
-    timestamp: i64,
+    /// In milliseconds.
+    timestamp: u64,
     message: String,
 }
 
-impl Line {
-    /// A line of the app, or the report of an invocation; `None` for the start and the end of one.
-    fn readable(&self) -> Option<String> {
-        let text = self.message.trim_end();
-        let is_frame =
-            ["START RequestId:", "END RequestId:", "INIT_START "].iter().any(|start| text.starts_with(start));
-        (!is_frame).then(|| log_line(text))
+/// What Lambda writes at the start and the end of each invocation.
+const FRAMES: [&str; 3] = ["START RequestId:", "END RequestId:", "INIT_START "];
+
+pub(super) async fn lines(stage: &Stage, outputs: &Outputs, from: SystemTime) -> Result<Vec<Line>, Failure> {
+    let from = from.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis()).to_string();
+    let mut lines = Vec::new();
+    let groups = outputs.get("log_groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    for group in groups {
+        let args = ["logs", "filter-log-events", "--log-group-name", group, "--start-time", &from, "--output", "json"];
+        let read = ran(command(stage, outputs)?.args(args), "the logs cannot be read").await?;
+        let page: Page = serde_json::from_slice(&read)
+            .map_err(|error| Failure::new("the answer of `aws logs` is not known").because(&error))?;
+        let events = page.events.into_iter();
+        lines.extend(events.filter(|it| !FRAMES.iter().any(|frame| it.message.starts_with(frame))).map(LogEvent::line));
     }
+    Ok(lines)
 }
 
-pub(super) async fn logs(
-    stage: &Stage,
-    outputs: &Map<String, Value>,
-    since: u64,
-    follow: bool,
-    output: &Output,
-) -> Result<ExitCode, Failure> {
-    let groups: Vec<&str> =
-        outputs.get("log_groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let mut from = i64::try_from(now.saturating_sub(since)).unwrap_or(0) * 1000;
-    let mut printed: Vec<Line> = Vec::new();
-    loop {
-        let mut lines = Vec::new();
-        for group in &groups {
-            lines.extend(read(stage, outputs, group, from).await?);
-        }
-        lines.sort_by_key(|line| line.timestamp);
-        lines.retain(|line| !printed.contains(line));
-        for line in &lines {
-            match output.json {
-                true => {
-                    output.line(&json!({"time_ms": line.timestamp, "message": line.message.trim_end()}).to_string())
-                }
-                false => line.readable().into_iter().for_each(|text| output.line(&text)),
-            }
-        }
-        if !follow {
-            return Ok(ExitCode::SUCCESS);
-        }
-        printed.extend(lines);
-        let newest = printed.iter().map(|line| line.timestamp).max().unwrap_or(from);
-        from = from.max(newest - LATE);
-        printed.retain(|line| line.timestamp >= from);
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(130)),
-        }
+impl LogEvent {
+    fn line(self) -> Line {
+        let time = UNIX_EPOCH.checked_add(Duration::from_millis(self.timestamp)).unwrap_or(UNIX_EPOCH);
+        Line { id: self.event_id, time: to_rfc3339(time), text: self.message }
     }
-}
-
-async fn read(stage: &Stage, outputs: &Map<String, Value>, group: &str, from: i64) -> Result<Vec<Line>, Failure> {
-    let from = from.to_string();
-    let args = ["logs", "filter-log-events", "--log-group-name", group, "--start-time", &from, "--output", "json"];
-    let text = ran(command(stage, outputs)?.args(args), "the logs cannot be read").await?;
-    let page: Page = serde_json::from_slice(&text)
-        .map_err(|error| Failure::new("the answer of `aws logs` is not known").because(&error))?;
-    Ok(page.events)
 }
 
 pub(super) async fn invoke(
     stage: &Stage,
-    outputs: &Map<String, Value>,
+    outputs: &Outputs,
     function: &str,
     request: &[u8],
 ) -> Result<Vec<u8>, Failure> {
@@ -129,7 +90,7 @@ pub(super) async fn invoke(
     }
 }
 
-pub(super) fn command(stage: &Stage, outputs: &Map<String, Value>) -> Result<Command, Failure> {
+pub(super) fn command(stage: &Stage, outputs: &Outputs) -> Result<Command, Failure> {
     let region = outputs.get("region").and_then(Value::as_str).unwrap_or_default();
     let (program, variables) = stage.aws(region)?;
     let mut command = Command::new(program);

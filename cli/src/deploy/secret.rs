@@ -4,12 +4,11 @@ use std::process::Stdio;
 
 use isobar::config::ISOBAR_SECRETS;
 use isobar::manifest::Manifest;
-use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::stage::Stage;
-use super::{FolderArgs, aws, command, explained, outputs_of};
+use super::{FolderArgs, Outputs, aws, command, explained, outputs_of, text};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::package::{self, CloudTarget};
@@ -18,7 +17,7 @@ use crate::package::{self, CloudTarget};
 pub(crate) struct SecretStore {
     pub(crate) manifest: Manifest,
     stage: Stage,
-    outputs: Map<String, Value>,
+    outputs: Outputs,
 }
 
 impl SecretStore {
@@ -45,25 +44,20 @@ impl SecretStore {
                 self.aws(&args, value).await?;
             }
             CloudTarget::Azure => {
-                let vault = self.text("key_vault")?;
+                let vault = text(&self.outputs, "vault")?;
                 let mut az = Command::new(command("az", "https://learn.microsoft.com/cli/azure/install-azure-cli")?);
                 az.args(["keyvault", "secret", "set", "--vault-name", vault, "--name", &key]);
                 az.args(["--file", "/dev/stdin", "--encoding", "utf-8", "--output", "none"]);
                 send(&mut az, value).await?;
             }
             CloudTarget::Gcp => {
-                let project = self.text("project")?;
+                let project = text(&self.outputs, "project")?;
                 let mut gcloud = Command::new(command("gcloud", "https://cloud.google.com/sdk/docs/install")?);
                 gcloud.args(["secrets", "versions", "add", &key, "--data-file=-", "--project", project, "--quiet"]);
                 send(&mut gcloud, value).await?;
             }
         }
         Ok(key)
-    }
-
-    fn text(&self, output: &str) -> Result<&str, Failure> {
-        let missing = || Failure::new(format!("the stage has no output `{output}`")).hint("deploy it again");
-        self.outputs.get(output).and_then(Value::as_str).ok_or_else(missing)
     }
 
     /// The last argument is the option of the value.

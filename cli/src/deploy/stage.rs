@@ -115,6 +115,10 @@ impl Stage {
         &self.options
     }
 
+    pub(super) fn deploy_hint(&self) -> String {
+        format!("isobar deploy {}", self.options)
+    }
+
     pub(super) fn is_emulated(&self) -> bool {
         self.emulator.is_some()
     }

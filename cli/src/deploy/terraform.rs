@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::Outputs;
 use super::plan::Plan;
 use crate::config;
 use crate::failure::Failure;
@@ -146,10 +147,10 @@ impl<'a> Terraform<'a> {
     }
 
     /// The outputs of the stage, by name. Failures: none is deployed.
-    pub(super) async fn outputs(&self) -> Result<serde_json::Map<String, Value>, Failure> {
+    pub(super) async fn outputs(&self) -> Result<Outputs, Failure> {
         let ran = self.run(&["output", "-json", "-no-color"]).await?;
         ran.check("the outputs cannot be read")?;
-        let outputs: serde_json::Map<String, Value> = serde_json::from_str(&ran.stdout)
+        let outputs: Outputs = serde_json::from_str(&ran.stdout)
             .map_err(|error| Failure::new("the outputs of Terraform are not known").because(&error))?;
         let value = |(name, mut output): (String, Value)| (name, output["value"].take());
         Ok(outputs.into_iter().map(value).collect())

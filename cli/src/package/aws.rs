@@ -2,13 +2,13 @@
 
 use isobar::EventQueue;
 use isobar::driver::{Derived, Permission, ResourceKind};
-use isobar::manifest::{Manifest, Trigger};
+use isobar::manifest::Manifest;
 
-use super::Stack;
 use super::binary::Binary;
 use super::files::Files;
 use super::template::{aligned, fill, identifier, quoted};
 use super::zip::{Entry, archive};
+use super::{Group, Stack};
 use crate::failure::Failure;
 
 macro_rules! text {
@@ -25,19 +25,8 @@ const ROLE: usize = 64;
 
 const ZIP: &str = "app.zip";
 
-/// A function, and the triggers that call it.
-struct Function {
-    /// Its name in Terraform, such as `app`, or `messages` in a split stage.
-    id: &'static str,
-    /// Its name in AWS.
-    name: String,
-    /// The end of the names of its variables: nothing, or `_messages`.
-    end: String,
-    manifest: Manifest,
-}
-
 pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Result<(), Failure> {
-    let functions = functions(stack)?;
+    let functions = stack.groups()?;
     let aws = Aws { stack, functions: &functions };
     files.raw(ZIP, archive(vec![Entry { name: "bootstrap".to_owned(), content: &binary.content, mode: 0o755 }])?);
     let place = [("app", stack.manifest.app.as_str()), ("stage", stack.stage), ("prefix", &stack.prefix)];
@@ -61,41 +50,9 @@ pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Re
     Ok(())
 }
 
-/// One function for all triggers, or one for each kind.
-fn functions(stack: &Stack<'_>) -> Result<Vec<Function>, Failure> {
-    let manifest = stack.manifest;
-    let of = |id: &'static str, is_of: fn(&Trigger) -> bool| {
-        let triggers: Vec<Trigger> = manifest.triggers.iter().filter(|trigger| is_of(trigger)).cloned().collect();
-        let part = Manifest::new(&manifest.app).with_resources(manifest.resources.clone()).with_triggers(triggers);
-        let (name, end) = match stack.build.split {
-            true => (format!("{}{id}", stack.prefix), format!("_{id}")),
-            false => (stack.name().to_owned(), String::new()),
-        };
-        Function { id, name, end, manifest: part }
-    };
-    let functions = match stack.build.split {
-        false => vec![of("app", |_| true)],
-        true => vec![
-            of("http", |trigger| matches!(trigger, Trigger::Http)),
-            of("messages", |trigger| matches!(trigger, Trigger::Message(_))),
-            of("objects", |trigger| matches!(trigger, Trigger::Object(_))),
-            of("writes", |trigger| matches!(trigger, Trigger::Write(_))),
-            of("schedules", |trigger| matches!(trigger, Trigger::Schedule(_))),
-            of("invokes", |trigger| matches!(trigger, Trigger::Function(_))),
-        ],
-    };
-    let functions: Vec<_> =
-        functions.into_iter().filter(|it| !stack.build.split || !it.manifest.triggers.is_empty()).collect();
-    if functions.is_empty() {
-        return Err(Failure::new(format!("the app `{}` has no trigger, so there is nothing to split", manifest.app))
-            .hint("package it without --split"));
-    }
-    Ok(functions)
-}
-
 struct Aws<'a> {
     stack: &'a Stack<'a>,
-    functions: &'a [Function],
+    functions: &'a [Group],
 }
 
 /// A queue of a trigger, with its dead letters.
@@ -121,7 +78,7 @@ impl Queue {
 }
 
 impl Aws<'_> {
-    fn of(&self, trigger: impl Fn(&Manifest) -> bool) -> &Function {
+    fn of(&self, trigger: impl Fn(&Manifest) -> bool) -> &Group {
         let found = self.functions.iter().find(|function| trigger(&function.manifest));
         found.unwrap_or(&self.functions[0])
     }
@@ -142,7 +99,7 @@ impl Aws<'_> {
     }
 
     fn functions_file(&self) -> String {
-        let of = |function: &Function| {
+        let of = |function: &Group| {
             let mut variables = vec![("ISOBAR_STAGE".to_owned(), quoted(self.stack.stage))];
             variables.extend(self.stack.placed().map(|(name, value)| (name.to_owned(), quoted(value))));
             for bucket in self.made(ResourceKind::Bucket) {
@@ -195,7 +152,7 @@ impl Aws<'_> {
         Ok(text)
     }
 
-    fn statement(&self, permission: &Permission, function: &Function) -> String {
+    fn statement(&self, permission: &Permission, function: &Group) -> String {
         let actions: Vec<_> = permission.grants.iter().map(|action| quoted(action)).collect();
         let resource = self.arn(permission, function);
         let values = [("purpose", &*permission.purpose), ("actions", &actions.join(", ")), ("resource", &resource)];
@@ -203,7 +160,7 @@ impl Aws<'_> {
     }
 
     /// The ARN of what a permission is for: that of a resource of the stage, or of one that is made elsewhere.
-    fn arn(&self, permission: &Permission, function: &Function) -> String {
+    fn arn(&self, permission: &Permission, function: &Group) -> String {
         let name = &permission.on.name;
         let own = name.strip_prefix(&self.stack.prefix);
         let id = own.map(identifier).unwrap_or_default();

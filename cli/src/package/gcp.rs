@@ -9,7 +9,7 @@ use super::binary::Binary;
 use super::files::{Files, IMAGE};
 use super::oci;
 use super::template::{aligned, fill, identifier, quoted};
-use super::{BuildArgs, Stack};
+use super::{BuildArgs, Group, Stack};
 use crate::failure::Failure;
 use crate::target::database_of;
 
@@ -33,17 +33,6 @@ const SECRETS: &str = "ISOBAR_SECRETS";
 /// In place of what only Terraform knows.
 const URL: &str = "https://service";
 
-/// A service of Cloud Run, and the triggers that call it.
-struct Service {
-    /// Its name in Terraform, such as `app`, or `messages` in a split stage.
-    id: &'static str,
-    /// Its name in Cloud Run.
-    name: String,
-    /// The end of the names of its variables: nothing, or `_messages`.
-    end: String,
-    manifest: Manifest,
-}
-
 /// Failures: what the build makes cannot run in Cloud Run.
 pub(super) fn check(build: &BuildArgs) -> Result<(), Failure> {
     if build.arm64 {
@@ -57,7 +46,7 @@ pub(super) fn check(build: &BuildArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Result<(), Failure> {
-    let services = services(stack)?;
+    let services = stack.groups()?;
     let service = DeployedService::new("service", URL, "account", "region");
     let requests = stack.deployed.google_requests(stack.manifest, &service)?;
     let gcp = Gcp { stack, services: &services, requests };
@@ -92,41 +81,9 @@ pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Re
     Ok(())
 }
 
-/// One service for all triggers, or one for each kind.
-fn services(stack: &Stack<'_>) -> Result<Vec<Service>, Failure> {
-    let manifest = stack.manifest;
-    let of = |id: &'static str, is_of: fn(&Trigger) -> bool| {
-        let triggers: Vec<Trigger> = manifest.triggers.iter().filter(|trigger| is_of(trigger)).cloned().collect();
-        let part = Manifest::new(&manifest.app).with_resources(manifest.resources.clone()).with_triggers(triggers);
-        let (name, end) = match stack.build.split {
-            true => (format!("{}{id}", stack.prefix), format!("_{id}")),
-            false => (stack.name().to_owned(), String::new()),
-        };
-        Service { id, name, end, manifest: part }
-    };
-    let services = match stack.build.split {
-        false => vec![of("app", |_| true)],
-        true => vec![
-            of("http", |trigger| matches!(trigger, Trigger::Http)),
-            of("messages", |trigger| matches!(trigger, Trigger::Message(_))),
-            of("objects", |trigger| matches!(trigger, Trigger::Object(_))),
-            of("writes", |trigger| matches!(trigger, Trigger::Write(_))),
-            of("schedules", |trigger| matches!(trigger, Trigger::Schedule(_))),
-            of("invokes", |trigger| matches!(trigger, Trigger::Function(_))),
-        ],
-    };
-    let services: Vec<_> =
-        services.into_iter().filter(|it| !stack.build.split || !it.manifest.triggers.is_empty()).collect();
-    if services.is_empty() {
-        return Err(Failure::new(format!("the app `{}` has no trigger, so there is nothing to split", manifest.app))
-            .hint("package it without --split"));
-    }
-    Ok(services)
-}
-
 struct Gcp<'a> {
     stack: &'a Stack<'a>,
-    services: &'a [Service],
+    services: &'a [Group],
     /// What the adapter itself would create, for the settings of triggers.
     requests: Vec<ApiRequest>,
 }
@@ -157,12 +114,12 @@ struct Grant {
 }
 
 impl Gcp<'_> {
-    fn of(&self, trigger: impl Fn(&Manifest) -> bool) -> &Service {
+    fn of(&self, trigger: impl Fn(&Manifest) -> bool) -> &Group {
         let found = self.services.iter().find(|service| trigger(&service.manifest));
         found.unwrap_or(&self.services[0])
     }
 
-    fn of_queue(&self, queue: &EventQueue) -> &Service {
+    fn of_queue(&self, queue: &EventQueue) -> &Group {
         self.of(|part| part.queues().any(|(other, _)| other == *queue))
     }
 
@@ -255,7 +212,7 @@ impl Gcp<'_> {
         Ok(text)
     }
 
-    fn environment(&self, service: &Service) -> Vec<(String, String)> {
+    fn environment(&self, service: &Group) -> Vec<(String, String)> {
         let mut variables = vec![
             ("ISOBAR_STAGE".to_owned(), quoted(self.stack.stage)),
             ("GOOGLE_CLOUD_PROJECT".to_owned(), "var.project".to_owned()),
@@ -298,7 +255,7 @@ impl Gcp<'_> {
     }
 
     /// The grants of a service, and those of the platform for its triggers.
-    fn grants(&self, service: &Service) -> Result<Vec<Grant>, Failure> {
+    fn grants(&self, service: &Group) -> Result<Vec<Grant>, Failure> {
         let mut grants = Vec::new();
         for permission in self.stack.deployed.permissions(&service.manifest)? {
             let holder = match permission.holder {
@@ -318,7 +275,7 @@ impl Gcp<'_> {
         Ok(grants)
     }
 
-    fn grant(&self, permission: &Permission, role: &str, holder: (&str, &str), service: &Service) -> Grant {
+    fn grant(&self, permission: &Permission, role: &str, holder: (&str, &str), service: &Group) -> Grant {
         let name = permission.on.name.as_str();
         let own = name.strip_prefix(&self.stack.prefix).unwrap_or(name);
         let id = identifier(own);
@@ -595,7 +552,7 @@ impl Gcp<'_> {
     }
 
     fn outputs(&self) -> String {
-        let each = |value: &dyn Fn(&Service) -> String| {
+        let each = |value: &dyn Fn(&Group) -> String| {
             let pairs: Vec<_> = self.services.iter().map(|service| (service.id.to_owned(), value(service))).collect();
             aligned(4, &pairs)
         };

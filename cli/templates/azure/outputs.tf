@@ -22,3 +22,8 @@ output "url" {
   description = "The address of the app."
   value       = "https://${azurerm_function_app_flex_consumption.app.default_hostname}"
 }
+
+output "insights" {
+  description = "The Application Insights with the logs."
+  value       = azurerm_application_insights.app.name
+}

@@ -1,0 +1,90 @@
+//! What a stage on Azure needs besides Terraform: the command `az`, which publishes the program.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::process::Command;
+
+use super::logs::Line;
+use super::stage::Stage;
+use super::{Outputs, command, http, ran, text};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// The archive that was published last, in the folder of what Terraform itself stores.
+const PUBLISHED: &str = ".terraform/isobar-published";
+
+/// New role assignments need minutes until they are known everywhere.
+const RETRIES: usize = 20;
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Is the program another than the published one?
+pub(super) fn has_news(stage: &Stage) -> bool {
+    let (published, archive) = (fs::read(stage.folder.join(PUBLISHED)), fs::read(stage.folder.join("app.zip")));
+    archive.is_ok_and(|archive| published.map_or(true, |published| published != archive))
+}
+
+pub(super) async fn publish(stage: &Stage, outputs: &Outputs, output: &Output) -> Result<(), Failure> {
+    if !has_news(stage) {
+        return Ok(());
+    }
+    output.step("Publishing", "app.zip");
+    let (group, app) = (text(outputs, "resource_group")?, text(outputs, "function_app")?);
+    let mut attempt = 0;
+    loop {
+        let mut az = az()?;
+        az.current_dir(&stage.folder).args(["functionapp", "deployment", "source", "config-zip"]);
+        az.args(["--resource-group", group, "--name", app, "--src", "app.zip", "--output", "none"]);
+        match ran(&mut az, "the program cannot be published").await {
+            Ok(_) => break,
+            Err(failure) if attempt < RETRIES && failure.to_string().contains("403") => attempt += 1,
+            Err(failure) => return Err(failure),
+        }
+        output.step("Waiting", super::NEW_ROLES);
+        tokio::time::sleep(PAUSE).await;
+    }
+    let failed = |error| Failure::new("the published program cannot be stored").because(&error);
+    fs::copy(stage.folder.join("app.zip"), stage.folder.join(PUBLISHED)).map_err(failed)?;
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    tables: Vec<Table>,
+}
+
+#[derive(Deserialize)]
+struct Table {
+    rows: Vec<[String; 3]>,
+}
+
+pub(super) async fn lines(outputs: &Outputs, from: &str) -> Result<Vec<Line>, Failure> {
+    let query = format!(
+        "union traces, (exceptions | extend message = outerMessage) | where timestamp >= datetime({from}) | order by timestamp asc | \
+         project tostring(itemId), tostring(timestamp), tostring(message) | take 1000"
+    );
+    let mut az = az()?;
+    az.args(["monitor", "app-insights", "query", "--app", text(outputs, "insights")?, "--output", "json"]);
+    az.args(["--resource-group", text(outputs, "resource_group")?, "--analytics-query", &query]);
+    let read = ran(&mut az, "the logs cannot be read").await?;
+    let answer: Answer = serde_json::from_slice(&read)
+        .map_err(|error| Failure::new("the answer of `az monitor` is not known").because(&error))?;
+    let rows = answer.tables.into_iter().flat_map(|table| table.rows);
+    Ok(rows.map(|[id, time, text]| Line { id, time, text }).collect())
+}
+
+pub(super) async fn invoke(outputs: &Outputs, function: &str, request: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut az = az()?;
+    az.args(["functionapp", "keys", "list", "--query", "functionKeys.default", "--output", "tsv"]);
+    az.args(["--resource-group", text(outputs, "resource_group")?, "--name", text(outputs, "function_app")?]);
+    let key = ran(&mut az, "the key of the functions cannot be read").await?;
+    http::invoke(text(outputs, "url")?, function, ("x-functions-key", String::from_utf8_lossy(&key).trim()), request)
+        .await
+}
+
+fn az() -> Result<Command, Failure> {
+    let program: PathBuf = command("az", "https://learn.microsoft.com/cli/azure/install-azure-cli")?;
+    Ok(Command::new(program))
+}

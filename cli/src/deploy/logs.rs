@@ -1,0 +1,65 @@
+//! The logs of a stage.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use isobar::clock::to_rfc3339;
+use serde_json::json;
+
+use super::stage::Stage;
+use super::{LogsArgs, Outputs, aws, azure, gcp, log_line};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::package::CloudTarget;
+
+/// Between two requests for new lines.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// A cloud can show a line this long after its time.
+const LATE: Duration = Duration::from_secs(15);
+
+/// A line of the log of an app or of its platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) id: String,
+    /// By RFC 3339.
+    pub(super) time: String,
+    pub(super) text: String,
+}
+
+pub(super) async fn print(
+    stage: &Stage,
+    outputs: &Outputs,
+    since: Duration,
+    args: &LogsArgs,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let mut from = SystemTime::now().checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH);
+    let mut printed: Vec<Line> = Vec::new();
+    loop {
+        let asked = SystemTime::now();
+        let mut lines = match stage.target {
+            CloudTarget::Aws => aws::lines(stage, outputs, from).await?,
+            CloudTarget::Azure => azure::lines(outputs, &to_rfc3339(from)).await?,
+            CloudTarget::Gcp => gcp::lines(outputs, &to_rfc3339(from)).await?,
+        };
+        lines.sort_by(|a, b| a.time.cmp(&b.time));
+        let known = std::mem::replace(&mut printed, lines.clone());
+        for line in lines.iter().filter(|line| !known.contains(line)) {
+            let text = line.text.trim_end();
+            match output.json {
+                true => output.line(&json!({"time": line.time, "message": text}).to_string()),
+                false => output.line(&log_line(text)),
+            }
+        }
+        if !args.follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        // What is printed is asked for again, as long as other lines of that time can still appear.
+        from = from.max(asked.checked_sub(LATE).unwrap_or(from));
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(130)),
+        }
+    }
+}
