@@ -1,5 +1,5 @@
 
-output "vault" {
+output "key_vault" {
   description = "The vault with the secrets and the configuration."
   value       = azurerm_key_vault.app.name
 }

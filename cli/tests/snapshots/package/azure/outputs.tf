@@ -35,7 +35,7 @@ output "domain_token" {
   value       = try(azurerm_cdn_frontdoor_custom_domain.http[0].validation_token, null)
 }
 
-output "vault" {
+output "key_vault" {
   description = "The vault with the secrets and the configuration."
   value       = azurerm_key_vault.app.name
 }
