@@ -55,7 +55,7 @@ fn shop() -> Manifest {
         ])
 }
 
-/// A static program that prints the manifest beside it.
+/// A static program that prints the manifest next to it.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
