@@ -365,7 +365,7 @@ impl<'a> Azure<'a> {
             "Storage queue" => {
                 let found = self.storage_queues().find_map(|(queue, storage)| match name.strip_prefix(storage)? {
                     "" => Some(queue.id.clone()),
-                    POISON => Some(format!("{}_poison", queue.id)),
+                    POISON => Some(format!("{}_dead", queue.id)),
                     _ => None,
                 });
                 found.map_or(Scope::Other, |id| one("azurerm_storage_queue", &id))

@@ -3,7 +3,7 @@ resource "azurerm_storage_queue" "{{id}}" {
   storage_account_id = azurerm_storage_account.app.id
 }
 
-resource "azurerm_storage_queue" "{{id}}_poison" {
+resource "azurerm_storage_queue" "{{id}}_dead" {
   name               = "{{poison}}"
   storage_account_id = azurerm_storage_account.app.id
 }

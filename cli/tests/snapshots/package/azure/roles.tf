@@ -89,8 +89,8 @@ resource "azurerm_role_assignment" "insights_metrics_publisher" {
 }
 
 # For the app: writes of table `links`, to send dead letters
-resource "azurerm_role_assignment" "links_writes_poison_queue_message_sender" {
-  scope                = azurerm_storage_queue.links_writes_poison.id
+resource "azurerm_role_assignment" "links_writes_dead_queue_message_sender" {
+  scope                = azurerm_storage_queue.links_writes_dead.id
   role_definition_name = "Storage Queue Data Message Sender"
   principal_id         = azurerm_user_assigned_identity.app.principal_id
   principal_type       = "ServicePrincipal"
@@ -161,8 +161,8 @@ resource "azurerm_role_assignment" "pages_blob_contributor" {
 }
 
 # For the app: bucket `pages`, to send dead letters
-resource "azurerm_role_assignment" "pages_events_poison_queue_message_sender" {
-  scope                = azurerm_storage_queue.pages_events_poison.id
+resource "azurerm_role_assignment" "pages_events_dead_queue_message_sender" {
+  scope                = azurerm_storage_queue.pages_events_dead.id
   role_definition_name = "Storage Queue Data Message Sender"
   principal_id         = azurerm_user_assigned_identity.app.principal_id
   principal_type       = "ServicePrincipal"
@@ -193,8 +193,8 @@ resource "azurerm_role_assignment" "pages_events_queue_reader" {
 }
 
 # For the app: events `thumbs` of bucket `pages`, to send dead letters
-resource "azurerm_role_assignment" "pages_events_thumbs_poison_queue_message_sender" {
-  scope                = azurerm_storage_queue.pages_events_thumbs_poison.id
+resource "azurerm_role_assignment" "pages_events_thumbs_dead_queue_message_sender" {
+  scope                = azurerm_storage_queue.pages_events_thumbs_dead.id
   role_definition_name = "Storage Queue Data Message Sender"
   principal_id         = azurerm_user_assigned_identity.app.principal_id
   principal_type       = "ServicePrincipal"

@@ -35,7 +35,7 @@ resource "azurerm_storage_queue" "pages_events" {
   storage_account_id = azurerm_storage_account.app.id
 }
 
-resource "azurerm_storage_queue" "pages_events_poison" {
+resource "azurerm_storage_queue" "pages_events_dead" {
   name               = "0events-${local.prefix}pages-poison"
   storage_account_id = azurerm_storage_account.app.id
 }
@@ -45,7 +45,7 @@ resource "azurerm_storage_queue" "pages_events_thumbs" {
   storage_account_id = azurerm_storage_account.app.id
 }
 
-resource "azurerm_storage_queue" "pages_events_thumbs_poison" {
+resource "azurerm_storage_queue" "pages_events_thumbs_dead" {
   name               = "0events6-thumbs-${local.prefix}pages-poison"
   storage_account_id = azurerm_storage_account.app.id
 }
@@ -55,7 +55,7 @@ resource "azurerm_storage_queue" "links_writes" {
   storage_account_id = azurerm_storage_account.app.id
 }
 
-resource "azurerm_storage_queue" "links_writes_poison" {
+resource "azurerm_storage_queue" "links_writes_dead" {
   name               = "0writes-${local.prefix}links-poison"
   storage_account_id = azurerm_storage_account.app.id
 }
