@@ -8,6 +8,7 @@ mod azure;
 mod binary;
 mod files;
 mod gcp;
+mod github;
 mod oci;
 mod push;
 mod template;
@@ -92,6 +93,15 @@ pub(crate) struct PackageCommand {
     /// The folder [default: deploy/TARGET-STAGE in the folder of the app]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Write a workflow too that deploys the stage after each push
+    #[arg(long, value_name = "NAME", value_enum)]
+    ci: Option<Ci>,
+}
+
+/// A service that runs workflows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Ci {
+    Github,
 }
 
 pub(crate) fn run(args: &PackageCommand, output: &Output) -> Result<ExitCode, Failure> {
@@ -99,6 +109,10 @@ pub(crate) fn run(args: &PackageCommand, output: &Output) -> Result<ExitCode, Fa
     let stage = args.stage.name();
     let folder = args.output.clone().unwrap_or_else(|| default_folder(&project, args.stage.target, &stage));
     let made = make(&project, &args.stage, &args.build, &folder, output)?;
+    if args.ci == Some(Ci::Github) {
+        let workflow = github::write(&project, args.stage.target, &stage, &folder, &made)?;
+        output.step("Wrote", &format!("{}; read its first lines", workflow.display()));
+    }
     let names: Vec<&str> = made.names.iter().map(String::as_str).collect();
     if output.json {
         output.document(&json!({"app": made.manifest.app, "stage": stage, "folder": folder, "files": names}))?;

@@ -31,6 +31,8 @@ pub(crate) struct Project {
     pub(crate) target: PathBuf,
     /// The folders of the package and of all its dependencies that are folders too.
     pub(crate) sources: Vec<PathBuf>,
+    /// The command that installs this command, of the version of isobar that the app uses.
+    pub(crate) install: String,
 }
 
 /// The program of an app.
@@ -106,6 +108,21 @@ impl Metadata {
         serde_json::from_slice(&output.stdout).map_err(unknown)
     }
 
+    /// How isobar is installed elsewhere: as cargo finds it for the app.
+    fn install(&self) -> String {
+        let isobar = self.packages.iter().find(|package| package.name == "isobar");
+        let source = isobar.and_then(|isobar| isobar.source.as_deref());
+        match source.and_then(|source| source.strip_prefix("git+")) {
+            Some(git) => {
+                let url = git.split(['?', '#']).next().unwrap_or_default();
+                let revision =
+                    git.rsplit_once('#').map(|(_, revision)| format!(" --rev {revision}")).unwrap_or_default();
+                format!("cargo install --locked --git {url}{revision} isobar-cli")
+            }
+            None => format!("cargo install --locked isobar-cli --version {}", env!("CARGO_PKG_VERSION")),
+        }
+    }
+
     fn package(&self, id: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.id == id)
     }
@@ -142,6 +159,7 @@ impl Project {
             package: package.name.clone(),
             folder: package.folder().to_owned(),
             sources: metadata.sources(&package.id),
+            install: metadata.install(),
             target: metadata.target_directory,
             root: metadata.workspace_root,
         })

@@ -90,8 +90,13 @@ impl<'a> Terraform<'a> {
     pub(super) async fn init(&self) -> Result<(), Failure> {
         let versions = std::fs::read(self.folder.join("main.tf")).unwrap_or_default();
         let (state, known) = (self.folder.join(".terraform"), self.folder.join(".terraform/isobar-versions"));
-        let has_backend = std::fs::read_to_string(self.folder.join("custom.tf"))
-            .is_ok_and(|text| text.lines().any(|line| line.trim_start().starts_with("backend ")));
+        // A backend is the user's, and may have changed.
+        let files = std::fs::read_dir(self.folder).into_iter().flatten().flatten();
+        let mut files = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|it| it == "tf"));
+        let has_backend = files.any(|path| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            text.lines().any(|line| ["backend ", "cloud "].iter().any(|start| line.trim_start().starts_with(start)))
+        });
         if state.join("providers").is_dir() && !has_backend && std::fs::read(&known).is_ok_and(|it| it == versions) {
             return Ok(());
         }
@@ -268,6 +273,14 @@ pub(super) fn explained(message: &str, reason: &str) -> Failure {
         ("could not find default credentials", "log in: gcloud auth application-default login"),
         ("AzureCli Authorizer", "install the Azure CLI and log in: az login"),
         ("Please run 'az login'", "log in: az login"),
+        (
+            "Backend configuration changed",
+            "the state must move to the new backend: terraform init -migrate-state, in the folder of the stage",
+        ),
+        (
+            "Backend initialization required",
+            "the state must move to the new backend: terraform init -migrate-state, in the folder of the stage",
+        ),
         (
             "Error acquiring the state lock",
             "another command works on this stage; if none does: terraform force-unlock ID, in the folder of the stage",

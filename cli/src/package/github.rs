@@ -1,0 +1,65 @@
+//! `--ci github`: a workflow that deploys a stage, without a stored key.
+
+use std::path::{Path, PathBuf};
+
+use super::template::fill;
+use super::{CloudTarget, Made};
+use crate::failure::Failure;
+use crate::project::Project;
+
+macro_rules! text {
+    ($name:literal) => {
+        include_str!(concat!("../../templates/github/", $name))
+    };
+}
+
+/// Writes the workflow into the repository of git. It stays as it is where one is.
+pub(super) fn write(
+    project: &Project,
+    target: CloudTarget,
+    stage: &str,
+    folder: &Path,
+    made: &Made,
+) -> Result<PathBuf, Failure> {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let root = folder.ancestors().find(|parent| parent.join(".git").exists());
+    let root = root.ok_or_else(|| {
+        Failure::new(format!("{} is in no repository of git, so it has no place for a workflow", folder.display()))
+            .hint("git init")
+    })?;
+    let file = root.join(format!(".github/workflows/deploy-{}-{stage}.yml", target.name()));
+    let inside = folder.strip_prefix(root).unwrap_or(&folder).display().to_string();
+    let (cloud, steps, login, environment) = match target {
+        CloudTarget::Aws => ("AWS", text!("aws.md"), text!("aws.yml"), ""),
+        CloudTarget::Azure => ("Azure", text!("azure.md"), text!("azure.yml"), text!("azure.env.yml")),
+        CloudTarget::Gcp => ("Google Cloud", text!("gcp.md"), text!("gcp.yml"), ""),
+    };
+    let prefix = format!("{}-{stage}", made.manifest.app);
+    let names = [("target", target.name()), ("stage", stage), ("prefix", &prefix), ("folder", inside.as_str())];
+    let steps =
+        names.iter().fold(steps.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value));
+    let places = [
+        ("app", made.manifest.app.as_str()),
+        ("cloud", cloud),
+        ("folder", &inside),
+        ("package", &project.package),
+        ("install", &project.install),
+        ("target", target.name()),
+        ("stage", stage),
+    ];
+    // GitHub's own places have the same form, so these are filled last.
+    let text = fill(
+        &text!("deploy.yml")
+            .replace("{{steps}}\n", "\u{1}")
+            .replace("{{login}}\n", "\u{2}")
+            .replace("{{environment}}\n", "\u{3}"),
+        &places,
+    );
+    let text = text.replace('\u{1}', &steps).replace('\u{2}', login).replace('\u{3}', environment);
+    if file.exists() {
+        return Ok(file);
+    }
+    let written = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&file, text));
+    written.map_err(|error| Failure::new(format!("{} cannot be written", file.display())).because(&error))?;
+    Ok(file)
+}
