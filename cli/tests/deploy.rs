@@ -6,8 +6,10 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use isobar_conformance::Absent;
 use isobar_conformance::memory::Memory;
@@ -15,6 +17,7 @@ use isobar_e2e::backends::aws::deployed::Deployed;
 use isobar_e2e::emulators::{Emulator, MINISTACK, Python, Terraform};
 use isobar_e2e::{built, transcript};
 use serde_json::Value;
+use support::project::{command, project, root, text};
 
 /// What ministack returns differently after an apply, so that the next plan changes it again.
 const CHANGES_AGAIN: [(&str, &str); 0] = [];
@@ -39,15 +42,19 @@ struct Machine {
     emulator: Emulator,
 }
 
-/// What a trial needs; `None`, with the reason on stderr, where this machine lacks it.
 fn machine() -> Option<Machine> {
-    let found = || {
+    let needs = || {
         let (python, terraform) = (Python::ready()?, Terraform::ready()?);
         let emulator = Emulator::start(&python, MINISTACK, &[]).unwrap();
         Ok::<_, Absent>(Machine { python: python.interpreter().to_owned(), terraform, emulator })
     };
-    match found() {
-        Ok(machine) => Some(machine),
+    found(needs())
+}
+
+/// What is there; `None`, with the reason on stderr, where this machine lacks it.
+fn found<T>(needs: Result<T, Absent>) -> Option<T> {
+    match needs {
+        Ok(found) => Some(found),
         Err(absent) if absent.is_required() => panic!("{} is required: {}", absent.need, absent.reason),
         Err(absent) => {
             eprintln!("ignored: {}", absent.reason);
@@ -91,4 +98,73 @@ async fn the_notes_do_the_same_on_what_terraform_made() {
 
     notes.isobar("destroy", "w1", &["--yes"]).await.unwrap();
     assert_eq!(machine.left(), before);
+}
+
+/// `isobar` in the folder of an app, with a stage of the emulator that it installs itself.
+struct User {
+    folder: PathBuf,
+    terraform: Terraform,
+}
+
+impl User {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = command(env!("CARGO_BIN_EXE_isobar"), &self.folder, args);
+        command.args(["--target", "aws", "--emulator", "ministack"]).envs(self.terraform.variables());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        let ran = self.command(args).output().unwrap();
+        assert!(ran.status.success(), "isobar {args:?}\n{}{}", text(&ran.stdout), text(&ran.stderr));
+        text(&ran.stdout).trim_end().to_owned()
+    }
+}
+
+#[test]
+#[ignore = "it builds a project, and needs Terraform: cargo test -p isobar-cli -- --include-ignored"]
+fn a_stage_is_deployed_used_changed_interrupted_and_destroyed() {
+    let needs = || Ok::<_, Absent>((Python::ready()?, Terraform::ready()?));
+    let Some((_, terraform)) = found(needs()) else { return };
+    let parent = tempfile::tempdir().unwrap();
+    let parent = parent.path().canonicalize().unwrap();
+    let folder = project(&parent, "trial-stage", &["--template", "api", "--isobar-path", root().to_str().unwrap()]);
+    let user = User { folder, terraform };
+
+    // Ctrl-C: what is done is stored, and the next command continues from there.
+    let mut deploy = user.command(&["deploy", "--yes", "--profile", "dev"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(deploy.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.by_ref().any(|line| line.contains("Created")));
+    let interrupted = Command::new("kill").args(["-INT", &deploy.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let rest: Vec<_> = lines.collect();
+    assert_eq!(deploy.wait().unwrap().code(), Some(130), "{rest:?}");
+    let deployed: Value = serde_json::from_str(&user.run(&["deploy", "--yes", "--profile", "dev", "--json"])).unwrap();
+    assert_eq!(deployed["stage"], "trial-stage-dev");
+
+    let url = user.run(&["url"]);
+    assert_eq!(url, deployed["outputs"]["url"]);
+    let request = |args: &[&str]| text(&Command::new("curl").args(["-sS"]).args(args).output().unwrap().stdout);
+    let book = r#"{"id": "emma", "title": "Emma", "year": 1815}"#;
+    request(&[&format!("{url}/books"), "-H", "content-type: application/json", "-d", book]);
+    let listed = request(&[&format!("{url}/books")]);
+    assert!(listed.contains("Emma"), "{listed}");
+    assert!(user.run(&["logs"]).contains("REPORT RequestId"));
+
+    // A change of a handler is one change of the plan.
+    let (file, old, new) = (user.folder.join("src/lib.rs"), "\"/books\"", "\"/shelf\"");
+    let source = fs::read_to_string(&file).unwrap();
+    assert!(source.contains(old));
+    fs::write(&file, source.replace(old, new)).unwrap();
+    let planned = user.run(&["deploy", "--plan", "--json", "--profile", "dev"]);
+    let planned: Value = serde_json::from_str(&planned).unwrap();
+    let changes = planned["changes"].as_array().unwrap();
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert_eq!((&changes[0]["action"], &changes[0]["resource"]), (&"change".into(), &"aws_lambda_function.app".into()));
+    user.run(&["deploy", "--yes", "--profile", "dev"]);
+    assert_eq!(request(&[&format!("{url}/shelf")]), listed);
+
+    user.run(&["destroy", "--yes"]);
+    let gone = user.command(&["url"]).output().unwrap();
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains("there is no stage `dev`"), "{}", text(&gone.stderr));
 }
