@@ -194,7 +194,7 @@ impl Deployed {
             None => environment,
         };
         environment.set_app(app);
-        let prefix = environment.prefix()?.get()?;
+        let prefix = environment.prefix()?.get().unwrap_or_default();
         let environment = match target {
             // Firestore grants by database, so each stage has its own.
             Target::Gcp if !prefix.is_empty() => environment.with_default("FIRESTORE_DATABASE", database_of(&prefix)),

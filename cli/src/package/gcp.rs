@@ -1,6 +1,7 @@
 //! A stage on Google Cloud.
 
 use isobar::EventQueue;
+use isobar::config::ISOBAR_SECRETS;
 use isobar::driver::{Derived, Permission, ResourceKind, ResourceUrl};
 use isobar::gcp::{ApiRequest, DeployedService};
 use isobar::manifest::{Manifest, Trigger};
@@ -27,8 +28,6 @@ const NUMBER: usize = 13;
 
 /// The variables that can name the project.
 const PROJECT: [&str; 4] = ["GOOGLE_CLOUD_PROJECT", "GCP_PROJECT", "GCLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"];
-
-const SECRETS: &str = "ISOBAR_SECRETS";
 
 /// In place of what only Terraform knows.
 const URL: &str = "https://service";
@@ -218,9 +217,6 @@ impl Gcp<'_> {
             ("GOOGLE_CLOUD_PROJECT".to_owned(), "var.project".to_owned()),
         ];
         variables.extend(self.stack.placed().map(|(name, value)| (name.to_owned(), quoted(value))));
-        if let Some(url) = self.other_secrets() {
-            variables.push((SECRETS.to_owned(), quoted(url)));
-        }
         if self.made(ResourceKind::Table).next().is_some() {
             variables.push(("FIRESTORE_DATABASE".to_owned(), "google_firestore_database.tables.name".to_owned()));
         }
@@ -309,12 +305,13 @@ impl Gcp<'_> {
                 ("google_pubsub_subscription_iam_member", format!("{}_{id}", holder.0))
             }
             "Secret Manager secret" => {
-                match self.other_secrets().and_then(|url| url.strip_prefix("gsm://")) {
-                    Some(project) if !project.is_empty() => {
-                        line("project", quoted(project));
+                match self.other_secrets() {
+                    None => line("secret_id", format!("google_secret_manager_secret.{id}.id")),
+                    Some(url) => {
+                        let project = url.trim_start_matches("gsm://").split('?').next().unwrap_or_default();
+                        line("project", if project.is_empty() { "var.project".to_owned() } else { quoted(project) });
                         line("secret_id", quoted(name));
                     }
-                    _ => line("secret_id", format!("google_secret_manager_secret.{id}.id")),
                 }
                 ("google_secret_manager_secret_iam_member", format!("{}_{id}", holder.0))
             }
@@ -367,7 +364,7 @@ impl Gcp<'_> {
 
     /// The store of secrets, if it is not that of the stage.
     fn other_secrets(&self) -> Option<&str> {
-        self.stack.process.var(SECRETS).filter(|url| url.starts_with("gsm://"))
+        self.stack.placed().find(|(name, _)| *name == ISOBAR_SECRETS).map(|(_, url)| url)
     }
 
     /// The names of secrets and configuration, each once.
@@ -616,7 +613,7 @@ fn add(grants: &mut Vec<Grant>, grant: Grant) {
 /// `roles/eventarc.eventReceiver` as `eventarc_event_receiver`.
 fn name_of(role: &str) -> String {
     let name = role.trim_start_matches("roles/");
-    let word = |letter: char| match letter {
+    let word = |sign: char| match sign {
         '.' => "_".to_owned(),
         upper if upper.is_ascii_uppercase() => format!("_{}", upper.to_ascii_lowercase()),
         other => other.to_string(),

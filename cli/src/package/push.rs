@@ -133,9 +133,9 @@ impl<'a> Registry<'a> {
         let start = format!("{}/v2/{}/blobs/uploads/", self.url, self.name);
         let mut attempt = 1;
         loop {
-            let begun = self.call("PostUpload", Request::post(&start), Vec::new(), Safety::Once).await?;
-            let begun = begun.map_err(|error| self.refused(&error))?;
-            let place = begun.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+            let started = self.call("PostUpload", Request::post(&start), Vec::new(), Safety::Once).await?;
+            let started = started.map_err(|error| self.refused(&error))?;
+            let place = started.headers().get(LOCATION).and_then(|place| place.to_str().ok());
             let place = place.ok_or_else(|| Failure::new(format!("{} names no place for an upload", self.url)))?;
             let place = self.absolute(place)?;
             let sign = if place.contains('?') { '&' } else { '?' };

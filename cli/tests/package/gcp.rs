@@ -157,7 +157,7 @@ fn tools_of_others_read_the_image_and_its_program_runs_on_nothing_else() {
     let config: serde_json::Value = serde_json::from_str(&read(&bundle, "config.json")).unwrap();
     assert_eq!(config["process"]["args"], serde_json::json!(["/app"]));
     assert_eq!(config["process"]["user"]["uid"], 65532);
-    // What the program of this test prints is beside it.
+    // The program of this test prints the file next to it.
     let root = bundle.join("rootfs");
     fs::copy(folder.path().join("app.json"), root.join("app.json")).unwrap();
     fs::create_dir(root.join("proc")).unwrap();
