@@ -25,6 +25,7 @@ use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::package::{BuildArgs, CloudTarget};
+use crate::secrets::prompt;
 use plan::Plan;
 pub(crate) use secret::SecretStore;
 use stage::Stage;
@@ -97,12 +98,22 @@ pub(crate) struct LogsArgs {
 }
 
 pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCode, Failure> {
+    if !args.plan {
+        args.consent.check()?;
+    }
     let stage = Stage::make(&args.folder, &args.build, output)?;
     let terraform = Terraform::find(&stage.folder, output)?;
     terraform.init().await?;
     let may_lose = args.consent.destroy_data.is_some();
     let values: &[&str] = if may_lose { &["-var=protect_data=false"] } else { &[] };
-    let plan = terraform.plan(values).await?;
+    let mut plan = terraform.plan(values).await?;
+    let unfinished = plan.unfinished_data();
+    if !unfinished.is_empty() {
+        for address in unfinished {
+            terraform.keep(address).await?;
+        }
+        plan = terraform.plan(values).await?;
+    }
     plan.print(output);
     if args.plan {
         if output.json {
@@ -111,10 +122,9 @@ pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCod
         return Ok(ExitCode::SUCCESS);
     }
     let has_changes = !plan.rows().is_empty();
-    let has_program = stage.target == CloudTarget::Azure && azure::has_news(&stage);
-    if has_changes || has_program {
+    if has_changes || stage.target == CloudTarget::Azure {
         check_data(&plan, &stage, &args.consent)?;
-        if !args.consent.agree(&format!("Deploy {} to {}?", stage.name, stage.place()))? {
+        if !args.consent.agree(&format!("Deploy {} to {}?", stage.name, stage.place()), output).await? {
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -174,6 +184,7 @@ fn check_data(plan: &Plan, stage: &Stage, consent: &Consent) -> Result<(), Failu
 }
 
 pub(crate) async fn destroy(args: &DestroyArgs, output: &Output) -> Result<ExitCode, Failure> {
+    args.consent.check()?;
     let stage = Stage::find(&args.folder)?;
     let terraform = Terraform::find(&stage.folder, output)?;
     terraform.init().await?;
@@ -184,7 +195,7 @@ pub(crate) async fn destroy(args: &DestroyArgs, output: &Output) -> Result<ExitC
     plan.print(output);
     if !plan.rows().is_empty() {
         check_data(&plan, &stage, consent)?;
-        if !consent.agree(&format!("Destroy {} on {}?", stage.name, stage.place()))? {
+        if !consent.agree(&format!("Destroy {} on {}?", stage.name, stage.place()), output).await? {
             return Ok(ExitCode::FAILURE);
         }
         // The services protect what holds data by switches of their own, which must be off before.
@@ -324,21 +335,31 @@ fn since(text: &str) -> Result<Duration, Failure> {
 }
 
 impl Consent {
-    /// May the command go on? Without a terminal it must say so itself.
-    fn agree(&self, question: &str) -> Result<bool, Failure> {
+    /// Failures: the command must ask, and there is no terminal.
+    fn check(&self) -> Result<(), Failure> {
+        match self.yes || std::io::stdin().is_terminal() {
+            true => Ok(()),
+            false => Err(Failure::new("there is no terminal to ask for consent")
+                .hint("look at the plan with --plan, and add --yes")),
+        }
+    }
+
+    /// May the command continue?
+    async fn agree(&self, question: &str, output: &Output) -> Result<bool, Failure> {
         if self.yes {
             return Ok(true);
         }
-        if !std::io::stdin().is_terminal() {
-            return Err(
-                Failure::new("there is no terminal to ask for consent").hint("read the plan above, and add --yes")
-            );
+        let answer = match prompt::line(&format!("{question} [y/N] ")).await? {
+            Some(answer) => answer,
+            None => {
+                output.note("");
+                return Err(Failure::interrupted());
+            }
+        };
+        let is_yes = matches!(answer.trim(), "y" | "Y" | "yes");
+        if !is_yes {
+            output.note("nothing was changed");
         }
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{question} [y/N] ").as_bytes());
-        let mut answer = String::new();
-        std::io::stdin()
-            .read_line(&mut answer)
-            .map_err(|error| Failure::new("the terminal cannot be read").because(&error))?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        Ok(is_yes)
     }
 }

@@ -29,7 +29,7 @@ use crate::project::{PackageArgs, Project, read_manifest};
 use crate::target::{Deployed, Target};
 use files::Files;
 
-pub(crate) use files::Mark;
+pub(crate) use files::{Mark, replace};
 pub(crate) use push::push;
 
 /// The stage without `--stage` and `ISOBAR_STAGE`.
@@ -110,8 +110,10 @@ pub(crate) fn run(args: &PackageCommand, output: &Output) -> Result<ExitCode, Fa
     let folder = args.output.clone().unwrap_or_else(|| default_folder(&project, args.stage.target, &stage));
     let made = make(&project, &args.stage, &args.build, &folder, output)?;
     if args.ci == Some(Ci::Github) {
-        let workflow = github::write(&project, args.stage.target, &stage, &folder, &made)?;
-        output.step("Wrote", &format!("{}; read its first lines", workflow.display()));
+        match github::write(&project, args.stage.target, &stage, &folder, &made)? {
+            (workflow, true) => output.step("Wrote", &format!("{}; read its first lines", workflow.display())),
+            (workflow, false) => output.step("Kept", &format!("{}, which is yours", workflow.display())),
+        }
     }
     let names: Vec<&str> = made.names.iter().map(String::as_str).collect();
     if output.json {
@@ -137,6 +139,16 @@ pub(crate) fn manifest_of(folder: &Path) -> Result<Manifest, Failure> {
     read_manifest(&text, &format!("{} is not a manifest of isobar", path.display()), again)
 }
 
+/// Failures: the folder is of another app, whose resources the next deployment would delete.
+fn check_app(manifest: &Manifest, folder: &Path) -> Result<(), Failure> {
+    let before = manifest_of(folder)?.app;
+    match before == manifest.app {
+        true => Ok(()),
+        false => Err(Failure::new(format!("{} is of the app `{before}`, not `{}`", folder.display(), manifest.app))
+            .hint("destroy that stage first, or choose another folder with -o")),
+    }
+}
+
 /// What was packaged.
 pub(crate) struct Made {
     pub(crate) manifest: Manifest,
@@ -152,8 +164,17 @@ pub(crate) fn make(
     output: &Output,
 ) -> Result<Made, Failure> {
     let (target, name) = (stage.target, stage.name());
-    let mark = Mark::new(target.name(), &name);
+    let mut mark = Mark::new(target.name(), &name);
     mark.check(folder)?;
+    // What the stage is made of stays, unless an option changes it.
+    let before = Mark::read(folder)?;
+    let is = |option: bool, of: fn(&Mark) -> bool| option || before.as_ref().is_some_and(of);
+    let build = &BuildArgs {
+        split: is(build.split, |mark| mark.split),
+        arm64: is(build.arm64, |mark| mark.arm64),
+        ..build.clone()
+    };
+    (mark.split, mark.arm64) = (build.split, build.arm64);
     match target {
         CloudTarget::Aws => {}
         CloudTarget::Azure => azure::check(build)?,
@@ -161,13 +182,16 @@ pub(crate) fn make(
     }
     let binary = binary::build(project, target, build, output)?;
     let manifest = binary.manifest.clone();
+    if before.is_some() {
+        check_app(&manifest, folder)?;
+    }
     let process = isobar::config::environment();
     let deployed = Deployed::open(target.target(), &process, &manifest.app, Some(&name))?;
     crate::check::refuse(&manifest, &deployed, output)?;
     let prefix = deployed.provider.prefix().get()?;
     let stack =
         Stack { manifest: &manifest, deployed: &deployed, stage: &name, prefix, build, process: &process, folder };
-    let mut files = Files::new(mark, &manifest)?;
+    let mut files = Files::new(&mark, &manifest)?;
     match target {
         CloudTarget::Aws => aws::write(&stack, &binary, &mut files)?,
         CloudTarget::Gcp => gcp::write(&stack, &binary, &mut files)?,
@@ -188,8 +212,11 @@ struct Group {
     manifest: Manifest,
 }
 
+/// Is a trigger of a group?
+type IsOf = fn(&Trigger) -> bool;
+
 /// The kinds of triggers, by the names of their groups.
-const GROUPS: [(&str, fn(&Trigger) -> bool); 6] = [
+const GROUPS: [(&str, IsOf); 6] = [
     ("http", |trigger| matches!(trigger, Trigger::Http)),
     ("messages", |trigger| matches!(trigger, Trigger::Message(_))),
     ("objects", |trigger| matches!(trigger, Trigger::Object(_))),
@@ -223,7 +250,7 @@ impl Stack<'_> {
             let (name, end) = (self.name().to_owned(), String::new());
             return Ok(vec![Group { id: "app", name, end, manifest: manifest.clone() }]);
         }
-        let of = |(id, is_of): (&'static str, fn(&Trigger) -> bool)| {
+        let of = |(id, is_of): (&'static str, IsOf)| {
             let triggers: Vec<Trigger> = manifest.triggers.iter().filter(|trigger| is_of(trigger)).cloned().collect();
             let part = Manifest::new(&manifest.app).with_resources(manifest.resources.clone());
             let (name, end) = (format!("{}{id}", self.prefix), format!("_{id}"));

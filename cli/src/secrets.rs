@@ -1,6 +1,6 @@
 //! `isobar secrets`: the values of secrets and configuration on this machine.
 
-mod prompt;
+pub(crate) mod prompt;
 
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use super::logs::Line;
 use super::stage::Stage;
 use super::{Outputs, ran};
 use crate::failure::Failure;
+use crate::package;
 
 #[derive(Deserialize)]
 struct Page {
@@ -71,15 +72,20 @@ pub(super) async fn invoke(
     };
     let event = json!({"isobar": "invoke", "function": function, "payload": request}).to_string();
     let folder = stage.folder.join(".terraform");
-    let (event_file, answer) = (folder.join("isobar-event"), folder.join("isobar-answer"));
+    let file = |name: &str| folder.join(format!("isobar-{name}-{}", std::process::id()));
+    let (event_file, answer) = (file("event"), file("answer"));
     let failed = |error: std::io::Error| Failure::new("the call cannot be stored").because(&error);
-    std::fs::write(&event_file, event).map_err(failed)?;
+    // Both can have data of the app, which other users of the machine must not read.
+    for (path, content) in [(&event_file, event.as_bytes()), (&answer, b"")] {
+        package::replace(path, content, true).map_err(failed)?;
+    }
     let payload = format!("fileb://{}", event_file.display());
     let mut aws = command(stage, outputs)?;
+    // It is called once: a function may have effects, and may take longer than the command waits by default.
+    aws.env("AWS_MAX_ATTEMPTS", "1").args(["--cli-read-timeout", "0"]);
     aws.args(["lambda", "invoke", "--function-name", name, "--payload", &payload, "--output", "json"]).arg(&answer);
     let called = ran(&mut aws, &format!("function `{function}` cannot be called")).await;
     let text = std::fs::read(&answer);
-    // Both can have data of the app.
     let _ = (std::fs::remove_file(&event_file), std::fs::remove_file(&answer));
     let (called, text) = (called?, text.map_err(failed)?);
     let called: Value = serde_json::from_slice(&called).unwrap_or_default();

@@ -1,6 +1,5 @@
 //! What a stage on Azure needs besides Terraform: the command `az`, which publishes the program.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,23 +12,12 @@ use super::{Outputs, command, http, ran, text};
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// The archive that was published last, in the folder of what Terraform itself stores.
-const PUBLISHED: &str = ".terraform/isobar-published";
-
 /// New role assignments need minutes until they are known everywhere.
 const RETRIES: usize = 20;
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// Is the program another than the published one?
-pub(super) fn has_news(stage: &Stage) -> bool {
-    let (published, archive) = (fs::read(stage.folder.join(PUBLISHED)), fs::read(stage.folder.join("app.zip")));
-    archive.is_ok_and(|archive| published.map_or(true, |published| published != archive))
-}
-
+/// Publishes the program. What the function app runs is not in the state, so this is done each time.
 pub(super) async fn publish(stage: &Stage, outputs: &Outputs, output: &Output) -> Result<(), Failure> {
-    if !has_news(stage) {
-        return Ok(());
-    }
     output.step("Publishing", "app.zip");
     let (group, app) = (text(outputs, "resource_group")?, text(outputs, "function_app")?);
     let mut attempt = 0;
@@ -38,16 +26,13 @@ pub(super) async fn publish(stage: &Stage, outputs: &Outputs, output: &Output) -
         az.current_dir(&stage.folder).args(["functionapp", "deployment", "source", "config-zip"]);
         az.args(["--resource-group", group, "--name", app, "--src", "app.zip", "--output", "none"]);
         match ran(&mut az, "the program cannot be published").await {
-            Ok(_) => break,
+            Ok(_) => return Ok(()),
             Err(failure) if attempt < RETRIES && failure.to_string().contains("403") => attempt += 1,
             Err(failure) => return Err(failure),
         }
         output.step("Waiting", super::NEW_ROLES);
         tokio::time::sleep(PAUSE).await;
     }
-    let failed = |error| Failure::new("the published program cannot be stored").because(&error);
-    fs::copy(stage.folder.join("app.zip"), stage.folder.join(PUBLISHED)).map_err(failed)?;
-    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -62,8 +47,8 @@ struct Table {
 
 pub(super) async fn lines(outputs: &Outputs, from: &str) -> Result<Vec<Line>, Failure> {
     let query = format!(
-        "union traces, (exceptions | extend message = outerMessage) | where timestamp >= datetime({from}) | order by timestamp asc | \
-         project tostring(itemId), tostring(timestamp), tostring(message) | take 1000"
+        "union traces, (exceptions | extend message = outerMessage) | where timestamp >= datetime({from}) | top 1000 by timestamp desc | \
+         project tostring(itemId), tostring(timestamp), tostring(message)"
     );
     let mut az = az()?;
     az.args(["monitor", "app-insights", "query", "--app", text(outputs, "insights")?, "--output", "json"]);

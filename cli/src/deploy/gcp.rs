@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::process::Command;
 
-use super::logs::Line;
+use super::logs::{Line, MOST};
 use super::stage::Stage;
 use super::terraform::Terraform;
 use super::{Outputs, apply_all, command, http, ran, text};
@@ -15,9 +15,6 @@ use crate::output::Output;
 use crate::package;
 
 const VALUES: &str = "-var-file=../terraform.tfvars";
-
-/// The most lines of one request.
-const LINES: &str = "1000";
 
 /// Makes the registry, and sends the image to it.
 pub(super) async fn publish(stage: &Stage, output: &Output) -> Result<(), Failure> {
@@ -88,8 +85,8 @@ pub(super) async fn lines(outputs: &Outputs, from: &str) -> Result<Vec<Line>, Fa
         services.join(" OR ")
     );
     let mut gcloud = gcloud()?;
-    gcloud.args(["logging", "read", &filter, "--project", text(outputs, "project")?, "--order", "asc"]);
-    gcloud.args(["--limit", LINES, "--format", "json", "--quiet"]);
+    gcloud.args(["logging", "read", &filter, "--project", text(outputs, "project")?, "--order", "desc"]);
+    gcloud.args(["--limit", &MOST.to_string(), "--format", "json", "--quiet"]);
     let read = ran(&mut gcloud, "the logs cannot be read").await?;
     let entries: Vec<Entry> = serde_json::from_slice(&read)
         .map_err(|error| Failure::new("the answer of `gcloud logging` is not known").because(&error))?;

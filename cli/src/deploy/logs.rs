@@ -18,6 +18,9 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// A cloud can show a line this long after its time.
 const LATE: Duration = Duration::from_secs(15);
 
+/// The most lines of one request: the newest.
+pub(super) const MOST: usize = 1000;
+
 /// A line of the log of an app or of its platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
@@ -43,6 +46,9 @@ pub(super) async fn print(
             CloudTarget::Azure => azure::lines(outputs, &to_rfc3339(from)).await?,
             CloudTarget::Gcp => gcp::lines(outputs, &to_rfc3339(from)).await?,
         };
+        if stage.target != CloudTarget::Aws && lines.len() >= MOST {
+            output.warning(&format!("only the newest {MOST} lines are shown; ask for a shorter time with --since"));
+        }
         lines.sort_by(|a, b| a.time.cmp(&b.time));
         let known = std::mem::replace(&mut printed, lines.clone());
         for line in lines.iter().filter(|line| !known.contains(line)) {

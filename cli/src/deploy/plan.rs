@@ -7,22 +7,21 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 /// The kinds of resources that hold the data of an app.
-const DATA: [&str; 14] = [
+const DATA: [&str; 10] = [
     "aws_dynamodb_table",
     "aws_s3_bucket",
-    "azurerm_cosmosdb_account",
     "azurerm_cosmosdb_sql_container",
     "azurerm_cosmosdb_sql_database",
     "azurerm_key_vault",
-    "azurerm_resource_group",
-    "azurerm_storage_account",
     "azurerm_storage_container",
     "azurerm_storage_table",
     "google_firestore_database",
     "google_secret_manager_secret",
     "google_storage_bucket",
-    "google_project",
 ];
+
+/// What the platform stores for itself.
+const OF_HOST: &str = "azurerm_storage_container.host_";
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Plan {
@@ -39,6 +38,7 @@ struct Change {
     mode: String,
     r#type: String,
     change: Actions,
+    action_reason: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,10 +86,20 @@ impl Plan {
         changes.filter_map(Change::row).collect()
     }
 
+    /// The resources with data that would be replaced because their creation was interrupted.
+    pub(super) fn unfinished_data(&self) -> Vec<&str> {
+        let is_tainted = |change: &&Change| change.action_reason.as_deref() == Some("replace_because_tainted");
+        let tainted = self.resource_changes.iter().filter(is_tainted);
+        tainted.map(|change| change.address.as_str()).filter(|address| self.lost_data().contains(address)).collect()
+    }
+
     /// The resources with data that would be deleted or replaced.
     pub(super) fn lost_data(&self) -> Vec<&str> {
-        let deletes =
-            |change: &&Change| change.change.actions.contains(&Action::Delete) && DATA.contains(&&*change.r#type);
+        let deletes = |change: &&Change| {
+            change.change.actions.contains(&Action::Delete)
+                && DATA.contains(&&*change.r#type)
+                && !change.address.starts_with(OF_HOST)
+        };
         self.resource_changes.iter().filter(deletes).map(|change| change.address.as_str()).collect()
     }
 

@@ -44,7 +44,7 @@ impl SecretStore {
                 self.aws(&args, value).await?;
             }
             CloudTarget::Azure => {
-                let vault = text(&self.outputs, "vault")?;
+                let vault = text(&self.outputs, "key_vault")?;
                 let mut az = Command::new(command("az", "https://learn.microsoft.com/cli/azure/install-azure-cli")?);
                 az.args(["keyvault", "secret", "set", "--vault-name", vault, "--name", &key]);
                 az.args(["--file", "/dev/stdin", "--encoding", "utf-8", "--output", "none"]);

@@ -43,6 +43,9 @@ impl CloudArgs {
     }
 }
 
+/// The variables of a program that calls a cloud.
+type Variables = Vec<(&'static str, String)>;
+
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) target: CloudTarget,
@@ -124,7 +127,7 @@ impl Stage {
     }
 
     /// The program `aws`, and the variables with which it calls the account of the stage.
-    pub(super) fn aws(&self, region: &str) -> Result<(PathBuf, Vec<(&'static str, String)>), Failure> {
+    pub(super) fn aws(&self, region: &str) -> Result<(PathBuf, Variables), Failure> {
         let install = "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html";
         if let Some((name, emulator)) = &self.emulator
             && let Some(program) = name.aws(&self.project)

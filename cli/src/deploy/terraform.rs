@@ -114,9 +114,15 @@ impl<'a> Terraform<'a> {
         let out = format!("-out={PLAN}");
         let ran = self.run(&[&["plan", "-input=false", "-no-color", &out], args].concat()).await?;
         ran.check("the plan cannot be made")?;
-        let shown = self.run(&["show", "-json", PLAN]).await?;
-        shown.check("the plan cannot be read")?;
-        Plan::read(&shown.stdout)
+        let json = self.run(&["show", "-json", PLAN]).await?;
+        json.check("the plan cannot be read")?;
+        Plan::read(&json.stdout)
+    }
+
+    /// Keeps a resource whose creation was interrupted, which Terraform would replace.
+    pub(super) async fn keep(&self, address: &str) -> Result<(), Failure> {
+        let ran = self.run(&["untaint", "-no-color", address]).await?;
+        ran.check(&format!("{address} cannot be kept"))
     }
 
     /// Applies the last plan, and prints each resource that is done. The errors are those of the platform.
@@ -293,6 +299,10 @@ pub(super) fn explained(message: &str, reason: &str) -> Failure {
         (
             "already exists",
             "a resource of this name exists and is not of this stage: use another stage, delete it, or `terraform import` it in the folder",
+        ),
+        (
+            "allowedPolicyMemberDomains",
+            "a policy of the organisation forbids public services: it needs an exception for the project (constraints/iam.allowedPolicyMemberDomains)",
         ),
         ("AccessDenied", "the account that you are logged in with may not do this"),
         (

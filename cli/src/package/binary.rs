@@ -70,8 +70,6 @@ fn command(
     command.args(["--message-format", "json-render-diagnostics", "--package", &project.package]);
     command.args(["--config", &format!("profile.{}.strip = \"symbols\"", args.profile)]);
     command.args(["--profile", &args.profile, "--no-default-features", "--features", target.name()]);
-    // With a target, programs that run during the build have flags of their own.
-    command.args(["--target", &if is_native { triple.clone() } else { format!("{triple}.{}.{}", GLIBC.0, GLIBC.1) }]);
     if is_static {
         // Flags in the environment replace those of the configuration.
         match config::rust_flags() {
@@ -79,6 +77,8 @@ fn command(
             None => command.args(["--config", &format!("target.{triple}.rustflags = [\"-C\", \"{STATIC}\"]")]),
         };
     }
+    // With a target, programs that run during the build have flags of their own.
+    command.args(["--target", &if is_native { triple } else { format!("{triple}.{}.{}", GLIBC.0, GLIBC.1) }]);
     output.step("Building", &format!("{} for {}, {}", project.package, target.name(), args.profile));
     Ok(command)
 }

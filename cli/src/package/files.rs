@@ -33,11 +33,29 @@ pub(crate) struct Mark {
     /// The emulator that the stage is in; absent for an account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) emulator: Option<String>,
+    /// Has the stage a function for each kind of trigger? A command without the option keeps it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) split: bool,
+    /// Are its programs for arm64?
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) arm64: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Mark {
     pub(crate) fn new(target: &str, stage: &str) -> Self {
-        Self { version: VERSION, target: target.to_owned(), stage: stage.to_owned(), emulator: None }
+        Self {
+            version: VERSION,
+            target: target.to_owned(),
+            stage: stage.to_owned(),
+            emulator: None,
+            split: false,
+            arm64: false,
+        }
     }
 
     /// The mark of a folder; `None` without one. Failures: a file that this version cannot read.
@@ -89,10 +107,10 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(mark: Mark, manifest: &Manifest) -> Result<Self, Failure> {
+    pub(super) fn new(mark: &Mark, manifest: &Manifest) -> Result<Self, Failure> {
         let mut files = Self { files: BTreeMap::new(), private: BTreeSet::new(), own: BTreeMap::new() };
         let mark =
-            serde_json::to_string_pretty(&mark).map_err(|error| Failure::new("the mark is no JSON").because(&error))?;
+            serde_json::to_string_pretty(mark).map_err(|error| Failure::new("the mark is no JSON").because(&error))?;
         files.raw(MARK, mark + "\n");
         files.raw("manifest.json", manifest.to_json()? + "\n");
         Ok(files)
@@ -164,7 +182,7 @@ impl Files {
 }
 
 /// Replaces a file as a whole.
-fn replace(path: &Path, content: &[u8], is_private: bool) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8], is_private: bool) -> io::Result<()> {
     if fs::read(path).is_ok_and(|old| old == content) {
         return Ok(());
     }

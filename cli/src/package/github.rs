@@ -13,14 +13,14 @@ macro_rules! text {
     };
 }
 
-/// Writes the workflow into the repository of git. It stays as it is where one is.
+/// Writes the workflow into the repository of git, if none is there. Returns its path, and whether it was written.
 pub(super) fn write(
     project: &Project,
     target: CloudTarget,
     stage: &str,
     folder: &Path,
     made: &Made,
-) -> Result<PathBuf, Failure> {
+) -> Result<(PathBuf, bool), Failure> {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let root = folder.ancestors().find(|parent| parent.join(".git").exists());
     let root = root.ok_or_else(|| {
@@ -57,9 +57,9 @@ pub(super) fn write(
     );
     let text = text.replace('\u{1}', &steps).replace('\u{2}', login).replace('\u{3}', environment);
     if file.exists() {
-        return Ok(file);
+        return Ok((file, false));
     }
     let written = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&file, text));
     written.map_err(|error| Failure::new(format!("{} cannot be written", file.display())).because(&error))?;
-    Ok(file)
+    Ok((file, true))
 }

@@ -1,4 +1,4 @@
-//! A prompt whose answer is not shown.
+//! Prompts, which Ctrl-C ends.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -30,10 +30,20 @@ fn stty(setting: &str) {
     let _ = Command::new("stty").arg(setting).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
-/// Reads a line from the terminal; `None` after Ctrl-C.
+/// Reads a line from the terminal that is not shown; `None` after Ctrl-C.
 pub(super) async fn hidden(prompt: &str) -> Result<Option<String>, Failure> {
     let _ = write!(std::io::stderr(), "{prompt}");
     let _no_echo = NoEcho::start();
+    read().await
+}
+
+/// Reads a line from the terminal; `None` after Ctrl-C.
+pub(crate) async fn line(prompt: &str) -> Result<Option<String>, Failure> {
+    let _ = write!(std::io::stderr(), "{prompt}");
+    read().await
+}
+
+async fn read() -> Result<Option<String>, Failure> {
     let (sender, line) = oneshot::channel();
     // A thread, because a read of a terminal cannot be cancelled: after Ctrl-C it ends with the process.
     std::thread::spawn(move || {

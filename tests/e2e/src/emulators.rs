@@ -58,6 +58,8 @@ pub const NEEDS: Needs = Needs::new(&[
     Need::new("cosmos-emulator"),
     Need::new("unshare"),
     Need::new("terraform"),
+    Need::new("skopeo"),
+    Need::new("umoci"),
 ]);
 
 /// A program that emulates a cloud.
