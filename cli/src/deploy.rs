@@ -93,8 +93,8 @@ pub(crate) struct LogsArgs {
     #[arg(short, long)]
     follow: bool,
     /// Begin this long before now: 30s, 10m, 2h or 1d
-    #[arg(long, value_name = "TIME", default_value = "10m")]
-    since: String,
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = since, allow_hyphen_values = true)]
+    since: Duration,
 }
 
 pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCode, Failure> {
@@ -233,9 +233,8 @@ pub(crate) async fn url(args: &OutputsArgs, output: &Output) -> Result<ExitCode,
 }
 
 pub(crate) async fn logs(args: &LogsArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let since = since(&args.since)?;
     let (stage, outputs) = outputs_of(&args.folder, output).await?;
-    logs::print(&stage, &outputs, since, args, output).await
+    logs::print(&stage, &outputs, args, output).await
 }
 
 /// Calls a function of a deployed stage, and returns its answer.
@@ -320,18 +319,13 @@ fn log_line(text: &str) -> String {
 }
 
 /// A time such as `10m`.
-fn since(text: &str) -> Result<Duration, Failure> {
-    let wrong = || Failure::new(format!("`{text}` is no time")).hint("use 30s, 10m, 2h or 1d");
-    let (number, unit) = text.split_at(text.len().saturating_sub(1));
-    let factor = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-    seconds.map(Duration::from_secs).ok_or_else(wrong)
+fn since(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let seconds = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*seconds)
+    });
+    seconds.map(Duration::from_secs).ok_or_else(|| "use 30s, 10m, 2h or 1d".to_owned())
 }
 
 impl Consent {

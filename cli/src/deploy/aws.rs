@@ -51,7 +51,7 @@ pub(super) async fn lines(stage: &Stage, outputs: &Outputs, from: SystemTime) ->
 impl LogEvent {
     fn line(self) -> Line {
         let time = UNIX_EPOCH.checked_add(Duration::from_millis(self.timestamp)).unwrap_or(UNIX_EPOCH);
-        Line { id: self.event_id, time: to_rfc3339(time), text: self.message }
+        Line { id: self.event_id, time: to_rfc3339(time), text: self.message.replace('\t', " ") }
     }
 }
 

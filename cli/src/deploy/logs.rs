@@ -33,11 +33,10 @@ pub(super) struct Line {
 pub(super) async fn print(
     stage: &Stage,
     outputs: &Outputs,
-    since: Duration,
     args: &LogsArgs,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
-    let mut from = SystemTime::now().checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH);
+    let mut from = SystemTime::now().checked_sub(args.since).unwrap_or(SystemTime::UNIX_EPOCH);
     let mut printed: Vec<Line> = Vec::new();
     loop {
         let asked = SystemTime::now();

@@ -42,7 +42,7 @@ impl Tool {
 
 const RUSTUP: &str = "curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh";
 const LOCAL: &str = "local development";
-const STATIC: &str = "static binaries for the clouds";
+const STATIC: &str = "programs for the clouds, on other machines than Linux on x86-64";
 const DEPLOY: &str = "deployment";
 const AWS: &str = "aws";
 const AZURE: &str = "azure";
@@ -71,7 +71,6 @@ const TOOLS: &[Tool] = &[
         "brew install hashicorp/tap/terraform",
     ),
     tool(DEPLOY, "tofu", &["tofu", "version"], "https://opentofu.org/docs/intro/install", "brew install opentofu"),
-    tool(DEPLOY, "docker", &["docker", "--version"], "sudo apt install docker.io", "brew install --cask docker"),
     tool(
         AWS,
         "aws",
