@@ -6,6 +6,7 @@ mod azure;
 mod emulator;
 mod gcp;
 mod http;
+mod line;
 mod logs;
 mod plan;
 mod secret;
@@ -25,7 +26,7 @@ use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::package::{BuildArgs, CloudTarget};
-use crate::secrets::prompt;
+use crate::prompt;
 use plan::Plan;
 pub(crate) use secret::SecretStore;
 use stage::Stage;
@@ -301,21 +302,6 @@ async fn ran(command: &mut Command, message: &str) -> Result<Vec<u8>, Failure> {
         true => Ok(ran.stdout),
         false => Err(explained(message, &String::from_utf8_lossy(&ran.stderr))),
     }
-}
-
-/// A line of the log of an app, which is JSON in a cloud, as `cargo run` prints it; another line as it is.
-fn log_line(text: &str) -> String {
-    let Ok(Value::Object(mut fields)) = serde_json::from_str(text) else { return text.to_owned() };
-    let mut take = |name: &str| fields.remove(name).and_then(|value| value.as_str().map(str::to_owned));
-    let (Some(time), Some(level), Some(message)) = (take("timestamp"), take("level"), take("message")) else {
-        return text.to_owned();
-    };
-    let target = take("target").map(|target| format!(" {target}:")).unwrap_or_default();
-    let fields: Vec<String> = fields
-        .iter()
-        .map(|(name, value)| format!(" {name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-        .collect();
-    format!("{time} {level:>5}{target} {message}{}", fields.concat())
 }
 
 /// A time such as `10m`.

@@ -19,6 +19,7 @@ mod package;
 mod part;
 mod place;
 mod project;
+mod prompt;
 mod secrets;
 mod table;
 mod target;

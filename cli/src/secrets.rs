@@ -1,7 +1,5 @@
 //! `isobar secrets`: the values of secrets and configuration on this machine.
 
-pub(crate) mod prompt;
-
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,6 +19,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::place::Place;
 use crate::project::{PackageArgs, Project};
+use crate::prompt;
 
 static KINDS: [ResourceKind; 2] = [ResourceKind::Secret, ResourceKind::Config];
 

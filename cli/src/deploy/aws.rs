@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::logs::Line;
+use super::line::Line;
 use super::stage::Stage;
 use super::{Outputs, ran};
 use crate::failure::Failure;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::logs::Line;
+use super::line::Line;
 use super::stage::Stage;
 use super::{Outputs, command, http, ran, text};
 use crate::failure::Failure;

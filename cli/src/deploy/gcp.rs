@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::process::Command;
 
-use super::logs::{Line, MOST};
+use super::line::{Line, MOST};
 use super::stage::Stage;
 use super::terraform::Terraform;
 use super::{Outputs, apply_all, command, http, ran, text};

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use isobar::clock::to_rfc3339;
 use serde_json::json;
 
+use super::line::{Line, MOST};
 use super::stage::Stage;
-use super::{LogsArgs, Outputs, aws, azure, gcp, log_line};
+use super::{LogsArgs, Outputs, aws, azure, gcp};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::package::CloudTarget;
@@ -17,18 +18,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// A cloud can show a line this long after its time.
 const LATE: Duration = Duration::from_secs(15);
-
-/// The most lines of one request: the newest.
-pub(super) const MOST: usize = 1000;
-
-/// A line of the log of an app or of its platform.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) id: String,
-    /// By RFC 3339.
-    pub(super) time: String,
-    pub(super) text: String,
-}
 
 pub(super) async fn print(
     stage: &Stage,
@@ -54,7 +43,7 @@ pub(super) async fn print(
             let text = line.text.trim_end();
             match output.json {
                 true => output.line(&json!({"time": line.time, "message": text}).to_string()),
-                false => output.line(&log_line(text)),
+                false => output.line(&line.readable()),
             }
         }
         if !args.follow {

@@ -31,7 +31,7 @@ fn stty(setting: &str) {
 }
 
 /// Reads a line from the terminal that is not shown; `None` after Ctrl-C.
-pub(super) async fn hidden(prompt: &str) -> Result<Option<String>, Failure> {
+pub(crate) async fn hidden(prompt: &str) -> Result<Option<String>, Failure> {
     let _ = write!(std::io::stderr(), "{prompt}");
     let _no_echo = NoEcho::start();
     read().await
