@@ -48,19 +48,7 @@ fn machine() -> Option<Machine> {
         let emulator = Emulator::start(&python, MINISTACK, &[]).unwrap();
         Ok::<_, Absent>(Machine { python: python.interpreter().to_owned(), terraform, emulator })
     };
-    found(needs())
-}
-
-/// What is there; `None`, with the reason on stderr, where this machine lacks it.
-fn found<T>(needs: Result<T, Absent>) -> Option<T> {
-    match needs {
-        Ok(found) => Some(found),
-        Err(absent) if absent.is_required() => panic!("{} is required: {}", absent.need, absent.reason),
-        Err(absent) => {
-            eprintln!("ignored: {}", absent.reason);
-            None
-        }
-    }
+    support::found(needs())
 }
 
 impl Machine {
@@ -124,7 +112,7 @@ impl User {
 #[ignore = "it builds a project, and needs Terraform: cargo test -p isobar-cli -- --include-ignored"]
 fn a_stage_is_deployed_used_changed_interrupted_and_destroyed() {
     let needs = || Ok::<_, Absent>((Python::ready()?, Terraform::ready()?));
-    let Some((_, terraform)) = found(needs()) else { return };
+    let Some((_, terraform)) = support::found(needs()) else { return };
     let parent = tempfile::tempdir().unwrap();
     let parent = parent.path().canonicalize().unwrap();
     let folder = project(&parent, "trial-stage", &["--template", "api", "--isobar-path", root().to_str().unwrap()]);
@@ -133,11 +121,11 @@ fn a_stage_is_deployed_used_changed_interrupted_and_destroyed() {
     // Ctrl-C: what is done is stored, and the next command continues from there.
     let mut deploy = user.command(&["deploy", "--yes", "--profile", "dev"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(deploy.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.by_ref().any(|line| line.contains("Created")));
+    let before: Vec<_> = lines.by_ref().take_while(|line| !line.contains("Created")).collect();
     let interrupted = Command::new("kill").args(["-INT", &deploy.id().to_string()]).status().unwrap();
     assert!(interrupted.success());
     let rest: Vec<_> = lines.collect();
-    assert_eq!(deploy.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert_eq!(deploy.wait().unwrap().code(), Some(130), "{before:#?}\n{rest:#?}");
     let deployed: Value = serde_json::from_str(&user.run(&["deploy", "--yes", "--profile", "dev", "--json"])).unwrap();
     assert_eq!(deployed["stage"], "trial-stage-dev");
 

@@ -2,15 +2,17 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
+#[path = "package/aws.rs"]
+mod aws;
 #[path = "package/gcp.rs"]
 mod gcp;
 mod support;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use isobar::driver::{Access, ResourceKind, RetryPolicy};
@@ -94,12 +96,16 @@ fn packaged(manifest: &Manifest, target: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, out)
 }
 
-fn apps() -> [(&'static str, Manifest); 5] {
+fn apps() -> [(&'static str, Manifest); 9] {
     [
         ("shop", shop()),
-        ("shortener", of(shortener::app)),
-        ("notes", of(notes::app)),
+        ("chatbot", of(chatbot::app)),
         ("cron", of(cron::app)),
+        ("hello", of(hello::app)),
+        ("media", of(media::app)),
+        ("notes", of(notes::app)),
+        ("shortener", of(shortener::app)),
+        ("todo", of(todo::app)),
         ("nothing", Manifest::new("nothing").with_triggers([Trigger::Http])),
     ]
 }
@@ -193,7 +199,7 @@ fn the_script_of_the_archive_starts_the_program_with_the_secret() {
     let (start, app) = (folder.path().join("start"), folder.path().join("app"));
     assert!(in_archive(&out.join("app.zip"), "host.json").contains(r#""defaultExecutablePath": "start""#));
     support::script(&app, "echo $ISOBAR_TRIGGER_SECRET $# $$");
-    let mut child = Command::new(start).arg("x").current_dir("/").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(start).arg("x").current_dir("/").stdout(Stdio::piped()).spawn().unwrap();
     let (id, mut printed) = (child.id(), String::new());
     child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
     child.wait().unwrap();

@@ -10,6 +10,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use isobar_conformance::Absent;
+
 /// What commands print, one after the other.
 pub(crate) struct Transcript {
     folder: PathBuf,
@@ -127,6 +129,16 @@ pub(crate) fn program(name: &str, need: &str) -> Option<PathBuf> {
         eprintln!("ignored: {name} is missing");
     }
     found
+}
+
+/// What a test needs; `None`, with the reason on stderr, where this machine lacks it.
+pub(crate) fn found<T>(ready: Result<T, Absent>) -> Option<T> {
+    ready
+        .map_err(|absent| {
+            assert!(!absent.is_required(), "{} is required: {}", absent.need, absent.reason);
+            eprintln!("ignored: {}", absent.reason);
+        })
+        .ok()
 }
 
 /// Compares the text files of a folder with those in `tests/snapshots`, where a name has no `.` before it.

@@ -1,0 +1,26 @@
+# Written by `isobar package`, and overwritten by it. Your own changes belong in custom.tf; see README.md.
+
+output "region" {
+  description = "The region."
+  value       = var.region
+}
+
+output "functions" {
+  description = "The functions, by the kind of their triggers."
+  value       = { app = aws_lambda_function.app.function_name }
+}
+
+output "log_groups" {
+  description = "The log groups of the functions."
+  value       = [aws_cloudwatch_log_group.app.name]
+}
+
+output "url" {
+  description = "The address of the app."
+  value       = trimsuffix(var.function_url ? aws_lambda_function_url.http[0].function_url : aws_apigatewayv2_api.http[0].api_endpoint, "/")
+}
+
+output "domain_target" {
+  description = "The name to which the custom domain must be an alias."
+  value       = try(aws_apigatewayv2_domain_name.http[0].domain_name_configuration[0].target_domain_name, null)
+}
