@@ -118,6 +118,9 @@ fn a_stage_is_deployed_used_changed_interrupted_and_destroyed() {
     let folder = project(&parent, "trial-stage", &["--template", "api", "--isobar-path", root().to_str().unwrap()]);
     let user = User { folder, terraform };
 
+    // An earlier run that failed has left its stage.
+    let _ = user.command(&["destroy", "--yes"]).output();
+
     // Ctrl-C: what is done is stored, and the next command continues from there.
     let mut deploy = user.command(&["deploy", "--yes", "--profile", "dev"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(deploy.stderr.take().unwrap()).lines().map(Result::unwrap);
