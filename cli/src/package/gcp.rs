@@ -4,7 +4,7 @@ use isobar::EventQueue;
 use isobar::config::ISOBAR_SECRETS;
 use isobar::driver::{Derived, Permission, ResourceKind, ResourceUrl};
 use isobar::gcp::{ApiRequest, DeployedService};
-use isobar::manifest::{Manifest, Trigger};
+use isobar::manifest::{DeclaredResource, Manifest, Trigger};
 
 use super::binary::Binary;
 use super::files::{Files, IMAGE};
@@ -253,7 +253,7 @@ impl Gcp<'_> {
     /// The grants of a service, and those of the platform for its triggers.
     fn grants(&self, service: &Group) -> Result<Vec<Grant>, Failure> {
         let mut grants = Vec::new();
-        for permission in self.stack.deployed.permissions(&service.manifest)? {
+        for permission in self.stack.deployed.permissions(&self.on_google(&service.manifest))? {
             let holder = match permission.holder {
                 "the app" => (service.id, format!("google_service_account.{}.member", service.id)),
                 "the calling account" => ("caller", "google_service_account.caller.member".to_owned()),
@@ -353,7 +353,23 @@ impl Gcp<'_> {
 
     /// Where a resource is that is made elsewhere.
     fn url_of(&self, kind: ResourceKind, name: &str) -> Option<ResourceUrl> {
-        self.stack.process.var(&kind.variable(name)).and_then(|url| ResourceUrl::parse(url).ok())
+        let variable = kind.variable(name);
+        self.stack.placed().find(|(name, _)| *name == variable).and_then(|(_, url)| ResourceUrl::parse(url).ok())
+    }
+
+    /// What the app declares, without the resources in other clouds.
+    fn on_google(&self, part: &Manifest) -> Manifest {
+        let is_here = |resource: &&DeclaredResource| match ResourceKind::OWN
+            .into_iter()
+            .find(|kind| kind.name() == resource.kind)
+        {
+            Some(kind) => {
+                self.url_of(kind, &resource.name).is_none_or(|url| isobar::gcp::ADAPTER.schemes.contains(&url.scheme()))
+            }
+            None => self.other_secrets().is_none_or(|url| url.starts_with("gsm://")),
+        };
+        let resources: Vec<_> = part.resources.iter().filter(is_here).cloned().collect();
+        Manifest::new(&part.app).with_resources(resources).with_triggers(part.triggers.clone())
     }
 
     /// The resources of a kind that the stage makes.
@@ -571,12 +587,14 @@ impl Gcp<'_> {
             true => String::new(),
             false => fill(text!("secrets.md"), &[("prefix", &self.stack.prefix)]),
         };
-        let has_writes = self.subscribed().iter().any(|it| it.queue.kind() == ResourceKind::Table);
+        let subscribed = self.subscribed();
+        let has_writes = subscribed.iter().any(|it| it.queue.kind() == ResourceKind::Table);
         let values = [
             ("app", self.stack.manifest.app.as_str()),
             ("stage", self.stack.stage),
             ("region", region),
             ("secrets", &secrets),
+            ("queues", if subscribed.is_empty() { "" } else { text!("queues.md") }),
             ("writes", if has_writes { text!("writes.md") } else { "" }),
         ];
         fill(text!("README.md"), &values)

@@ -97,6 +97,18 @@ fn what_is_made_elsewhere_is_not_made() {
 }
 
 #[test]
+fn what_is_in_another_cloud_needs_no_role() {
+    let (folder, mut transcript) = project(&shop());
+    transcript.set("ISOBAR_BUCKET_REPORTS", "s3://reports-prod");
+    transcript.set("ISOBAR_SECRETS", "keyvault://vault");
+    let out = repackaged(&folder, &mut transcript, &[]);
+    assert_eq!(problems(&out), [""; 0]);
+    let roles = read(&out, "roles.tf");
+    assert!(!roles.contains("reports") && !roles.contains("secret") && !out.join("secrets.tf").exists(), "{roles}");
+    assert!(read(&out, "services.tf").contains("\"s3://reports-prod\""));
+}
+
+#[test]
 fn what_google_does_not_have_is_a_failure_with_the_next_step() {
     let (folder, mut transcript) = project(&shop());
     for option in ["--dynamic", "--arm64"] {
