@@ -122,7 +122,7 @@ pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCod
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let has_changes = !plan.rows().is_empty();
+    let has_changes = plan.has_changes();
     if has_changes || stage.target == CloudTarget::Azure {
         check_data(&plan, &stage, &args.consent)?;
         if !args.consent.agree(&format!("Deploy {} to {}?", stage.name, stage.place()), output).await? {
@@ -134,25 +134,34 @@ pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCod
         if stage.target == CloudTarget::Gcp {
             gcp::publish(&stage, output).await?;
         }
-        apply_all(&terraform, &stage, values, output).await?;
+        apply_all(&terraform, &stage, values, &plan, output).await?;
     }
     let outputs = terraform.outputs().await?;
     if stage.target == CloudTarget::Azure {
         azure::publish(&stage, &outputs, output).await?;
     }
     report(&stage, &outputs, output)?;
+    if plan.makes_app() {
+        stage.name_secrets(output)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Applies the last plan. Failures: an error of the platform, or Ctrl-C.
-async fn apply_all(terraform: &Terraform<'_>, stage: &Stage, values: &[&str], output: &Output) -> Result<(), Failure> {
+async fn apply_all(
+    terraform: &Terraform<'_>,
+    stage: &Stage,
+    values: &[&str],
+    agreed: &Plan,
+    output: &Output,
+) -> Result<(), Failure> {
     let (mut ran, mut errors) = terraform.apply().await?;
     let mut retries = stage.retries();
     while !ran.is_ok() && !ran.is_interrupted && errors.iter().all(Diagnostic::is_of_new_role) && !errors.is_empty() {
         let Some(pause) = retries.next() else { break };
         output.step("Waiting", NEW_ROLES);
         tokio::time::sleep(pause).await;
-        terraform.plan(values).await?;
+        check_agreed(&terraform.plan(values).await?, agreed)?;
         (ran, errors) = terraform.apply().await?;
     }
     if ran.is_interrupted {
@@ -165,6 +174,16 @@ async fn apply_all(terraform: &Terraform<'_>, stage: &Stage, values: &[&str], ou
     let texts: Vec<String> = errors.iter().map(Diagnostic::text).collect();
     let text = if texts.is_empty() { ran.errors().to_owned() } else { texts.join("\n") };
     Err(explained("the deployment failed; what was done is in the state", &text))
+}
+
+/// Failures: a plan that is made after the consent deletes more.
+fn check_agreed(plan: &Plan, agreed: &Plan) -> Result<(), Failure> {
+    match plan.is_as_agreed(agreed) {
+        true => Ok(()),
+        false => {
+            Err(Failure::new("the stage was changed meanwhile").hint("run the command again, and look at its plan"))
+        }
+    }
 }
 
 /// Failures: the plan deletes data, and the command does not name the stage.
@@ -200,11 +219,15 @@ pub(crate) async fn destroy(args: &DestroyArgs, output: &Output) -> Result<ExitC
             return Ok(ExitCode::FAILURE);
         }
         // The services protect what holds data by switches of their own, which must be off before.
-        if !unprotected.is_empty() && !terraform.plan(unprotected).await?.rows().is_empty() {
-            apply_all(&terraform, &stage, unprotected, output).await?;
+        if !unprotected.is_empty() {
+            let switches = terraform.plan(unprotected).await?;
+            check_agreed(&switches, &plan)?;
+            if switches.has_changes() {
+                apply_all(&terraform, &stage, unprotected, &plan, output).await?;
+            }
+            check_agreed(&terraform.plan(&values).await?, &plan)?;
         }
-        terraform.plan(&values).await?;
-        apply_all(&terraform, &stage, &values, output).await?;
+        apply_all(&terraform, &stage, &values, &plan, output).await?;
     }
     if stage.target == CloudTarget::Gcp {
         gcp::end(&stage, output).await?;

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum, ValueHint};
 use isobar::config::ISOBAR_SECRETS;
-use isobar::driver::{Environment, ISOBAR_STAGE, ResourceKind};
+use isobar::driver::{Environment, ISOBAR_STAGE, ResourceKind, check_prefix};
 use isobar::manifest::{Manifest, Trigger};
 use serde_json::json;
 
@@ -50,7 +50,7 @@ pub(crate) struct StageArgs {
     #[arg(short, long, value_name = "NAME", value_enum)]
     pub(crate) target: CloudTarget,
     /// The stage, which is a part of the names of all resources [default: that of ISOBAR_STAGE, else dev]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = stage_name)]
     pub(crate) stage: Option<String>,
     #[command(flatten)]
     pub(crate) package: PackageArgs,
@@ -60,7 +60,7 @@ pub(crate) struct StageArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct BuildArgs {
     /// The region of a new stage [default: that of AWS_REGION, or us-east-1, westeurope, europe-west1]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = region)]
     pub(crate) region: Option<String>,
     /// Make a function of its own for each kind of trigger
     #[arg(long)]
@@ -282,6 +282,22 @@ impl Stack<'_> {
     fn is_placed(&self, kind: ResourceKind, name: &str) -> bool {
         let variable = kind.variable(name);
         self.placed().any(|(name, _)| name == variable)
+    }
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match !text.is_empty() && text.chars().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("a region has only a-z, 0-9 and -, such as eu-west-1".to_owned()),
+    }
+}
+
+/// A stage. The name of the app, which is not known here, can leave less room.
+pub(crate) fn stage_name(text: &str) -> Result<String, String> {
+    match !text.is_empty() && !text.starts_with('-') && check_prefix(ISOBAR_STAGE, &format!("a-{text}-")).is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err("a stage has at most 17 of a-z, 0-9 and single -, such as prod".to_owned()),
     }
 }
 

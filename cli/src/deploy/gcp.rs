@@ -21,8 +21,9 @@ pub(super) async fn publish(stage: &Stage, output: &Output) -> Result<(), Failur
     let folder = stage.folder.join("registry");
     let terraform = Terraform::find(&folder, output)?;
     terraform.init().await?;
-    if !terraform.plan(&[VALUES]).await?.rows().is_empty() {
-        apply_all(&terraform, stage, &[VALUES], output).await?;
+    let plan = terraform.plan(&[VALUES]).await?;
+    if plan.has_changes() {
+        apply_all(&terraform, stage, &[VALUES], &plan, output).await?;
     }
     let outputs = terraform.outputs().await?;
     let repository = text(&outputs, "repository")?;
@@ -43,9 +44,10 @@ pub(super) async fn end(stage: &Stage, output: &Output) -> Result<(), Failure> {
     let terraform = Terraform::find(&folder, output)?;
     terraform.init().await?;
     let values = ["-destroy", VALUES];
-    match terraform.plan(&values).await?.rows().is_empty() {
-        true => Ok(()),
-        false => apply_all(&terraform, stage, &values, output).await,
+    let plan = terraform.plan(&values).await?;
+    match plan.has_changes() {
+        true => apply_all(&terraform, stage, &values, &plan, output).await,
+        false => Ok(()),
     }
 }
 

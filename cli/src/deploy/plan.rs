@@ -1,5 +1,7 @@
 //! A plan of Terraform: what a deployment changes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -30,6 +32,8 @@ pub(super) struct Plan {
     /// What was changed outside of Terraform.
     #[serde(default)]
     resource_drift: Vec<Change>,
+    #[serde(default)]
+    output_changes: BTreeMap<String, Actions>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,6 +88,23 @@ impl Plan {
     pub(super) fn rows(&self) -> Vec<Row> {
         let changes = self.resource_changes.iter().filter(|change| change.mode == "managed");
         changes.filter_map(Change::row).collect()
+    }
+
+    /// Does it change a resource or an output?
+    pub(super) fn has_changes(&self) -> bool {
+        !self.rows().is_empty() || self.output_changes.values().any(|output| output.actions != [Action::NoOp])
+    }
+
+    /// Does it make the program of the app?
+    pub(super) fn makes_app(&self) -> bool {
+        let apps = ["aws_lambda_function", "azurerm_function_app_flex_consumption", "google_cloud_run_v2_service"];
+        let is_new = |change: &Change| change.change.actions == [Action::Create] && apps.contains(&&*change.r#type);
+        self.resource_changes.iter().any(is_new)
+    }
+
+    /// Deletes it no other data than a plan that was agreed to?
+    pub(super) fn is_as_agreed(&self, agreed: &Self) -> bool {
+        self.lost_data().iter().all(|address| agreed.lost_data().contains(address))
     }
 
     /// The resources with data that would be replaced because their creation was interrupted.
@@ -142,7 +163,10 @@ impl Plan {
             .filter(|(_, count)| *count > 0)
             .map(|(action, count)| format!("{count} to {action}"))
             .collect();
-        output.step("Plan", &if parts.is_empty() { "nothing changes".to_owned() } else { parts.join(", ") });
+        match parts.is_empty() {
+            true => output.step("Unchanged", "all resources"),
+            false => output.step("Planned", &parts.join(", ")),
+        }
     }
 }
 

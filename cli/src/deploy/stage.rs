@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use isobar::driver::ResourceKind;
 
 use super::emulator::{Emulator, EmulatorName};
 use crate::failure::Failure;
@@ -89,6 +90,8 @@ impl Stage {
             .hint(format!("isobar deploy {}", args.options()))
         };
         Mark::read(&folder)?.ok_or_else(missing)?;
+        // The name that guards its data is that of the command line.
+        Mark::new(args.stage.target.name(), &args.stage.name()).check(&folder)?;
         let emulator = match args.emulator {
             Some(name) => {
                 let gone = || {
@@ -116,6 +119,20 @@ impl Stage {
     /// The options that name it.
     pub(super) fn options(&self) -> &str {
         &self.options
+    }
+
+    /// Names the secrets and the configuration that the app does not start without.
+    pub(super) fn name_secrets(&self, output: &Output) -> Result<(), Failure> {
+        let manifest = package::manifest_of(&self.folder)?;
+        for kind in ResourceKind::VALUES {
+            let required =
+                manifest.of_kind(kind).filter(|value| value.options.get("required").is_some_and(|it| *it == true));
+            for value in required {
+                let name = &value.name;
+                output.step("Next", &format!("set the {kind} `{name}`: isobar secrets set {name} {}", self.options));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn deploy_hint(&self) -> String {

@@ -15,9 +15,6 @@ use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// The file of a plan that is applied.
-const PLAN: &str = "isobar.tfplan";
-
 /// How to get it.
 const INSTALL: &str =
     "install one of them: https://developer.hashicorp.com/terraform/install or https://opentofu.org/docs/intro/install";
@@ -27,6 +24,8 @@ const INSTALL: &str =
 pub(super) struct Terraform<'a> {
     program: PathBuf,
     folder: &'a Path,
+    /// The file of the last plan. Another command has another one.
+    plan: String,
     output: &'a Output,
 }
 
@@ -79,7 +78,8 @@ impl<'a> Terraform<'a> {
     pub(super) fn find(folder: &'a Path, output: &'a Output) -> Result<Self, Failure> {
         let found = ["terraform", "tofu"].into_iter().find_map(config::program);
         let program = found.ok_or_else(|| Failure::new("neither `terraform` nor `tofu` is installed").hint(INSTALL))?;
-        Ok(Self { program, folder, output })
+        let plan = format!("isobar-{}.tfplan", std::process::id());
+        Ok(Self { program, folder, plan, output })
     }
 
     pub(super) fn name(&self) -> String {
@@ -111,10 +111,10 @@ impl<'a> Terraform<'a> {
     /// Compares the stage with what exists.
     pub(super) async fn plan(&self, args: &[&str]) -> Result<Plan, Failure> {
         self.output.step("Comparing", "the stage with what exists");
-        let out = format!("-out={PLAN}");
+        let out = format!("-out={}", self.plan);
         let ran = self.run(&[&["plan", "-input=false", "-no-color", &out], args].concat()).await?;
         ran.check("the plan cannot be made")?;
-        let json = self.run(&["show", "-json", PLAN]).await?;
+        let json = self.run(&["show", "-json", &self.plan]).await?;
         json.check("the plan cannot be read")?;
         Plan::read(&json.stdout)
     }
@@ -129,13 +129,12 @@ impl<'a> Terraform<'a> {
     pub(super) async fn apply(&self) -> Result<(Ran, Vec<Diagnostic>), Failure> {
         let mut errors = Vec::new();
         let ran = self
-            .run_with(&["apply", "-input=false", "-json", PLAN], |line| {
+            .run_with(&["apply", "-input=false", "-json", &self.plan], |line| {
                 let Ok(event) = serde_json::from_str::<Event>(line) else { return };
                 self.progress(&event);
                 errors.extend(event.diagnostic.filter(|it| it.severity == "error"));
             })
             .await?;
-        let _ = std::fs::remove_file(self.folder.join(PLAN));
         Ok((ran, errors))
     }
 
@@ -219,6 +218,12 @@ impl<'a> Terraform<'a> {
         let status = child.wait().await.map_err(|error| failed(&error))?;
         let stderr = stderr.await.unwrap_or_default();
         Ok(Ran { status, stdout: String::new(), stderr, is_interrupted })
+    }
+}
+
+impl Drop for Terraform<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.folder.join(&self.plan));
     }
 }
 

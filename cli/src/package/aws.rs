@@ -42,7 +42,11 @@ pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Re
     files.terraform("alarms.tf", &aws.alarms());
     files.terraform("schedules.tf", &aws.schedules()?);
     files.terraform("outputs.tf", &aws.outputs());
-    let region = stack.build.region.as_deref().or_else(|| stack.process.var("AWS_REGION"));
+    let region = stack
+        .build
+        .region
+        .as_deref()
+        .or_else(|| stack.process.var("AWS_REGION").filter(|name| super::region(name).is_ok()));
     files.own("terraform.tfvars", fill(text!("terraform.tfvars"), &[("region", region.unwrap_or("us-east-1"))]));
     files.own("custom.tf", text!("custom.tf"));
     files.raw(".gitignore", text!("gitignore"));
