@@ -352,12 +352,9 @@ impl Consent {
         if self.yes {
             return Ok(true);
         }
-        let answer = match prompt::line(&format!("{question} [y/N] ")).await? {
-            Some(answer) => answer,
-            None => {
-                output.note("");
-                return Err(Failure::interrupted());
-            }
+        let Some(answer) = prompt::line(&format!("{question} [y/N] ")).await? else {
+            output.note("");
+            return Err(Failure::interrupted());
         };
         let is_yes = matches!(answer.trim(), "y" | "Y" | "yes");
         if !is_yes {
