@@ -25,7 +25,7 @@ use tokio::process::Command;
 use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::package::{BuildArgs, CloudTarget};
+use crate::package::{BuildArgs, CloudTarget, Texts};
 use crate::prompt;
 use plan::Plan;
 pub(crate) use secret::SecretStore;
@@ -35,6 +35,9 @@ use terraform::{Diagnostic, Terraform, explained};
 
 /// The outputs of a stage, by name.
 type Outputs = Map<String, Value>;
+
+/// The option that removes the protection of data.
+const UNPROTECTED: &str = "-var=protect_data=false";
 
 /// Why a deployment waits.
 const NEW_ROLES: &str =
@@ -105,15 +108,14 @@ pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCod
     let stage = Stage::make(&args.folder, &args.build, output)?;
     let terraform = Terraform::find(&stage.folder, output)?;
     terraform.init().await?;
-    let may_lose = args.consent.destroy_data.is_some();
-    let values: &[&str] = if may_lose { &["-var=protect_data=false"] } else { &[] };
-    let mut plan = terraform.plan(values).await?;
+    args.consent.check_name(&stage)?;
+    let mut plan = terraform.plan(&[]).await?;
     let unfinished = plan.unfinished_data();
     if !unfinished.is_empty() {
         for address in unfinished {
             terraform.keep(address).await?;
         }
-        plan = terraform.plan(values).await?;
+        plan = terraform.plan(&[]).await?;
     }
     plan.print(output);
     if args.plan {
@@ -134,7 +136,11 @@ pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCod
         if stage.target == CloudTarget::Gcp {
             gcp::publish(&stage, output).await?;
         }
-        apply_all(&terraform, &stage, values, &plan, output).await?;
+        if !plan.lost_data().is_empty() && !stage.is_emulated() {
+            unprotect(&terraform, &stage, &plan, output).await?;
+            check_agreed(&terraform.plan(&[]).await?, &plan)?;
+        }
+        apply_all(&terraform, &stage, &[], &plan, output).await?;
     }
     let outputs = terraform.outputs().await?;
     if stage.target == CloudTarget::Azure {
@@ -176,6 +182,26 @@ async fn apply_all(
     Err(explained("the deployment failed; what was done is in the state", &text))
 }
 
+/// Removes the protection of what a plan deletes. Only the files of the deployment before know a resource that the app does not
+/// declare any more, so they are there again meanwhile.
+async fn unprotect(terraform: &Terraform<'_>, stage: &Stage, agreed: &Plan, output: &Output) -> Result<(), Failure> {
+    let now = Texts::read(&stage.folder);
+    now.replace(&stage.before)?;
+    let targets: Vec<String> = agreed.lost_data().iter().map(|address| format!("-target={address}")).collect();
+    let targets: Vec<&str> = std::iter::once(UNPROTECTED).chain(targets.iter().map(String::as_str)).collect();
+    let removed = async {
+        let plan = terraform.plan(&targets).await?;
+        check_agreed(&plan, agreed)?;
+        match plan.has_changes() {
+            true => apply_all(terraform, stage, &targets, agreed, output).await,
+            false => Ok(()),
+        }
+    };
+    let removed = removed.await;
+    stage.before.replace(&now)?;
+    removed
+}
+
 /// Failures: a plan that is made after the consent deletes more.
 fn check_agreed(plan: &Plan, agreed: &Plan) -> Result<(), Failure> {
     match plan.is_as_agreed(agreed) {
@@ -189,27 +215,21 @@ fn check_agreed(plan: &Plan, agreed: &Plan) -> Result<(), Failure> {
 /// Failures: the plan deletes data, and the command does not name the stage.
 fn check_data(plan: &Plan, stage: &Stage, consent: &Consent) -> Result<(), Failure> {
     let lost = plan.lost_data();
-    if lost.is_empty() || stage.is_emulated() {
-        return Ok(());
-    }
-    let failure = || Failure::new(format!("data would be deleted with {}", lost.join(", ")));
-    let option = format!("--destroy-data {}", stage.name);
-    match &consent.destroy_data {
-        Some(name) if *name == stage.name => Ok(()),
-        Some(name) => {
-            Err(failure().hint(format!("`{name}` is not the name of this stage; to delete the data: {option}")))
-        }
-        None => Err(failure().hint(format!("to delete the data too: {option}"))),
+    match lost.is_empty() || stage.is_emulated() || consent.destroy_data.is_some() {
+        true => Ok(()),
+        false => Err(Failure::new(format!("data would be deleted with {}", lost.join(", ")))
+            .hint(format!("to delete the data too: --destroy-data {}", stage.name))),
     }
 }
 
 pub(crate) async fn destroy(args: &DestroyArgs, output: &Output) -> Result<ExitCode, Failure> {
     args.consent.check()?;
     let stage = Stage::find(&args.folder)?;
+    args.consent.check_name(&stage)?;
     let terraform = Terraform::find(&stage.folder, output)?;
     terraform.init().await?;
     let consent = &args.consent;
-    let unprotected: &[&str] = if consent.destroy_data.is_some() { &["-var=protect_data=false"] } else { &[] };
+    let unprotected: &[&str] = if consent.destroy_data.is_some() { &[UNPROTECTED] } else { &[] };
     let values = [&["-destroy"], unprotected].concat();
     let plan = terraform.plan(&values).await?;
     plan.print(output);
@@ -344,6 +364,15 @@ impl Consent {
             true => Ok(()),
             false => Err(Failure::new("there is no terminal to ask for consent")
                 .hint("look at the plan with --plan, and add --yes")),
+        }
+    }
+
+    /// Failures: the name that guards the data is that of another stage.
+    fn check_name(&self, stage: &Stage) -> Result<(), Failure> {
+        match &self.destroy_data {
+            Some(name) if *name != stage.name => Err(Failure::new(format!("`{name}` is not the name of this stage"))
+                .hint(format!("to delete its data: --destroy-data {}", stage.name))),
+            _ => Ok(()),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use isobar::manifest::Manifest;
 use serde::{Deserialize, Serialize};
@@ -176,6 +176,34 @@ impl Files {
             if !self.files.contains_key(&format!("{IMAGE}/{BLOBS}/{name}")) {
                 fs::remove_file(&path)?;
             }
+        }
+        Ok(())
+    }
+}
+
+/// The Terraform files of a folder that `isobar package` writes.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Texts(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Texts {
+    pub(crate) fn read(folder: &Path) -> Self {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let read = |path: PathBuf| {
+            Some((path.clone(), fs::read(path).ok()?)).filter(|(_, text)| text.starts_with(HEAD.as_bytes()))
+        };
+        Self(entries.filter(|path| path.extension().is_some_and(|it| it == "tf")).filter_map(read).collect())
+    }
+
+    /// Replaces these files by others.
+    pub(crate) fn replace(&self, others: &Self) -> Result<(), Failure> {
+        let failed = |path: &Path, error: &io::Error| {
+            Failure::new(format!("{} cannot be written", path.display())).because(error)
+        };
+        for (path, text) in &others.0 {
+            replace(path, text, false).map_err(|error| failed(path, &error))?;
+        }
+        for path in self.0.keys().filter(|path| !others.0.contains_key(*path)) {
+            fs::remove_file(path).map_err(|error| failed(path, &error))?;
         }
         Ok(())
     }
