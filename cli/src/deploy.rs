@@ -39,6 +39,9 @@ type Outputs = Map<String, Value>;
 /// The option that removes the protection of data.
 const UNPROTECTED: &str = "-var=protect_data=false";
 
+/// The files of the last deployment, in the folder of what Terraform itself stores.
+const APPLIED: &str = ".terraform/isobar-applied";
+
 /// Why a deployment waits.
 const NEW_ROLES: &str =
     "new role assignments are not known everywhere yet: trying again in 30 s, for at most 10 minutes";
@@ -142,6 +145,8 @@ pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCod
         }
         apply_all(&terraform, &stage, &[], &plan, output).await?;
     }
+    let stored = Texts::read(&stage.folder).store(&stage.folder.join(APPLIED));
+    stored.map_err(|error| Failure::new("the files of the deployment cannot be stored").because(&error))?;
     let outputs = terraform.outputs().await?;
     if stage.target == CloudTarget::Azure {
         azure::publish(&stage, &outputs, output).await?;
@@ -182,11 +187,16 @@ async fn apply_all(
     Err(explained("the deployment failed; what was done is in the state", &text))
 }
 
-/// Removes the protection of what a plan deletes. Only the files of the deployment before know a resource that the app does not
+/// Removes the protection of what a plan deletes. Only the files of the last deployment know a resource that the app does not
 /// declare any more, so they are there again meanwhile.
 async fn unprotect(terraform: &Terraform<'_>, stage: &Stage, agreed: &Plan, output: &Output) -> Result<(), Failure> {
     let now = Texts::read(&stage.folder);
-    now.replace(&stage.before)?;
+    let applied = Texts::read(&stage.folder.join(APPLIED));
+    if applied.is_empty() {
+        // Another machine has deployed last. The service itself then says what is protected.
+        return Ok(());
+    }
+    now.replace(&stage.folder, &applied)?;
     let targets: Vec<String> = agreed.lost_data().iter().map(|address| format!("-target={address}")).collect();
     let targets: Vec<&str> = std::iter::once(UNPROTECTED).chain(targets.iter().map(String::as_str)).collect();
     let removed = async {
@@ -198,7 +208,7 @@ async fn unprotect(terraform: &Terraform<'_>, stage: &Stage, agreed: &Plan, outp
         }
     };
     let removed = removed.await;
-    stage.before.replace(&now)?;
+    applied.replace(&stage.folder, &now)?;
     removed
 }
 

@@ -4,6 +4,8 @@
 
 #[path = "package/aws.rs"]
 mod aws;
+#[path = "package/data.rs"]
+mod data;
 #[path = "package/gcp.rs"]
 mod gcp;
 mod support;

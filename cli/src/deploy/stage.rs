@@ -10,7 +10,7 @@ use isobar::driver::ResourceKind;
 use super::emulator::{Emulator, EmulatorName};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::package::{self, BuildArgs, CloudTarget, Mark, StageArgs, Texts};
+use crate::package::{self, BuildArgs, CloudTarget, Mark, StageArgs};
 use crate::project::{PackageArgs, Project};
 
 /// Which stage, and its folder.
@@ -53,8 +53,6 @@ pub(super) struct Stage {
     /// Its name, such as `shop-dev`.
     pub(super) name: String,
     pub(super) folder: PathBuf,
-    /// The Terraform files of the deployment before.
-    pub(super) before: Texts,
     project: Project,
     emulator: Option<(EmulatorName, Emulator)>,
     options: String,
@@ -67,7 +65,6 @@ impl Stage {
         let project = Project::find(&args.stage.package)?;
         let folder = args.folder(&project);
         let emulator = args.emulator.map(|name| Ok::<_, Failure>((name, name.start(&project, output)?))).transpose()?;
-        let before = Texts::read(&folder);
         let made = package::make(&project, &args.stage, build, &folder, output)?;
         if let Some((_, emulator)) = &emulator {
             let failed =
@@ -75,7 +72,7 @@ impl Stage {
             fs::write(folder.join("emulator_override.tf"), emulator.overrides()).map_err(failed)?;
             fs::write(folder.join("emulator.auto.tfvars.json"), emulator.values()).map_err(failed)?;
         }
-        Ok(Self { before, ..args.stage(&made.manifest.app, project, folder, emulator) })
+        Ok(args.stage(&made.manifest.app, project, folder, emulator))
     }
 
     /// The stage that an earlier deployment made.
@@ -211,7 +208,6 @@ impl FolderArgs {
 
     fn stage(&self, app: &str, project: Project, folder: PathBuf, emulator: Option<(EmulatorName, Emulator)>) -> Stage {
         let name = format!("{app}-{}", self.stage.name());
-        let before = Texts::default();
-        Stage { target: self.stage.target, name, folder, before, project, emulator, options: self.options() }
+        Stage { target: self.stage.target, name, folder, project, emulator, options: self.options() }
     }
 }

@@ -1,9 +1,10 @@
 //! The folder of a stage.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use isobar::manifest::Manifest;
 use serde::{Deserialize, Serialize};
@@ -183,29 +184,35 @@ impl Files {
 
 /// The Terraform files of a folder that `isobar package` writes.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Texts(BTreeMap<PathBuf, Vec<u8>>);
+pub(crate) struct Texts(BTreeMap<OsString, Vec<u8>>);
 
 impl Texts {
     pub(crate) fn read(folder: &Path) -> Self {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let read = |path: PathBuf| {
-            Some((path.clone(), fs::read(path).ok()?)).filter(|(_, text)| text.starts_with(HEAD.as_bytes()))
-        };
-        Self(entries.filter(|path| path.extension().is_some_and(|it| it == "tf")).filter_map(read).collect())
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let entries = entries.filter(|entry| entry.path().extension().is_some_and(|it| it == "tf"));
+        let read = |entry: fs::DirEntry| Some((entry.file_name(), fs::read(entry.path()).ok()?));
+        Self(entries.filter_map(read).filter(|(_, text)| text.starts_with(HEAD.as_bytes())).collect())
     }
 
-    /// Replaces these files by others.
-    pub(crate) fn replace(&self, others: &Self) -> Result<(), Failure> {
-        let failed = |path: &Path, error: &io::Error| {
-            Failure::new(format!("{} cannot be written", path.display())).because(error)
-        };
-        for (path, text) in &others.0 {
-            replace(path, text, false).map_err(|error| failed(path, &error))?;
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Stores copies in another folder, and nothing else there.
+    pub(crate) fn store(&self, folder: &Path) -> io::Result<()> {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir_all(folder)?,
         }
-        for path in self.0.keys().filter(|path| !others.0.contains_key(*path)) {
-            fs::remove_file(path).map_err(|error| failed(path, &error))?;
-        }
-        Ok(())
+        self.0.iter().try_for_each(|(name, text)| fs::write(folder.join(name), text))
+    }
+
+    /// Replaces these files of a folder by others.
+    pub(crate) fn replace(&self, folder: &Path, others: &Self) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::new(format!("{} cannot be written", folder.display())).because(&error);
+        others.0.iter().try_for_each(|(name, text)| replace(&folder.join(name), text, false)).map_err(failed)?;
+        let old = self.0.keys().filter(|name| !others.0.contains_key(*name));
+        old.map(|name| folder.join(name)).try_for_each(fs::remove_file).map_err(failed)
     }
 }
 
