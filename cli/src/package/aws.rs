@@ -20,9 +20,6 @@ macro_rules! text {
 /// The longest name of a bucket.
 const BUCKET: usize = 63;
 
-/// The longest name of a role.
-const ROLE: usize = 64;
-
 const ZIP: &str = "app.zip";
 
 pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Result<(), Failure> {
@@ -140,9 +137,6 @@ impl Aws<'_> {
     fn roles(&self) -> Result<String, Failure> {
         let mut text = String::new();
         for function in self.functions {
-            if function.name.len() > ROLE {
-                return Err(too_long(&function.name, "role", ROLE));
-            }
             let permissions = self.stack.deployed.permissions(&function.manifest)?;
             let statements: Vec<_> = permissions
                 .iter()
@@ -232,7 +226,7 @@ impl Aws<'_> {
 
     fn bucket(&self, name: &str) -> Result<String, Failure> {
         let id = identifier(name);
-        // The account has 12 digits.
+        // The account has 12 digits, and a prefix at most 20 characters.
         let room = BUCKET - 13 - self.stack.prefix.len();
         let bucket = match name.len() <= room {
             true => format!("\"${{local.prefix}}{name}-${{local.account}}\""),
@@ -317,7 +311,12 @@ impl Aws<'_> {
         let function = self.of(|part| part.queues().any(|(other, _)| other == queue.queue));
         let source = self.source(queue);
         let policy = source.as_ref().map(|(service, arn)| {
-            let values = [("name", name.as_str()), ("service", *service), ("source", arn)];
+            // The ARN of a bucket has no account.
+            let condition = match *service {
+                "s3.amazonaws.com" => text!("condition_bucket.tf"),
+                _ => text!("condition.tf"),
+            };
+            let values = [("name", name.as_str()), ("service", *service), ("condition", condition), ("source", arn)];
             fill(text!("queue_policy.tf"), &values)
         });
         let values = [
@@ -404,9 +403,4 @@ impl Aws<'_> {
         let text = fill(text!("outputs.tf"), &values);
         if self.stack.manifest.http() { text + text!("outputs_http.tf") } else { text }
     }
-}
-
-fn too_long(name: &str, what: &str, limit: usize) -> Failure {
-    Failure::new(format!("the {what} `{name}` has {} characters; at most {limit} are allowed", name.len()))
-        .hint("use a shorter stage")
 }

@@ -18,6 +18,8 @@ use crate::project::{Program, Project};
 /// The newest C library of Amazon Linux 2023, which is older than those of the other clouds.
 const GLIBC: (u32, u32) = (2, 34);
 
+const BINARY: &str = "--binary is the program of the app, built for Linux with the feature of the cloud";
+
 const STATIC: &str = "target-feature=+crt-static";
 
 /// A program that was checked.
@@ -39,8 +41,9 @@ pub(super) fn build(
         Some(path) => Program(path.clone()),
         None => project.run_build(command(project, target, args, [is_native, is_static], output)?)?,
     };
-    let content = fs::read(&program.0)
-        .map_err(|error| Failure::new(format!("{} cannot be read", program.0.display())).because(&error))?;
+    let content = fs::read(&program.0).map_err(|error| {
+        Failure::new(format!("{} cannot be read", program.0.display())).because(&error).hint(BINARY)
+    })?;
     check(&program.0, &content, architecture, is_static)?;
     // The program of another machine does not run here.
     let manifest = match is_native {
@@ -110,12 +113,19 @@ fn check_zigbuild(architecture: &str) -> Result<(), Failure> {
 fn check(path: &Path, content: &[u8], architecture: &str, is_static: bool) -> Result<(), Failure> {
     let name = path.display();
     let file = ElfFile64::<Endianness>::parse(content)
-        .map_err(|error| Failure::new(format!("{name} is no program for Linux")).because(&error))?;
+        .map_err(|error| Failure::new(format!("{name} is no program for Linux")).because(&error).hint(BINARY))?;
     let (endian, header) = (file.endian(), file.elf_header());
     let machine = header.e_machine(endian);
     let expected = if architecture == "aarch64" { EM_AARCH64 } else { EM_X86_64 };
     if machine != expected {
-        return Err(Failure::new(format!("{name} is for the machine {machine}; {architecture} is {expected}")));
+        let machine = match machine {
+            EM_AARCH64 => "aarch64".to_owned(),
+            EM_X86_64 => "x86_64".to_owned(),
+            other => format!("the machine {other} of ELF"),
+        };
+        let option = if architecture == "aarch64" { "without --arm64" } else { "with --arm64" };
+        return Err(Failure::new(format!("{name} is for {machine}, not for {architecture}"))
+            .hint(format!("build it for {architecture}-unknown-linux-gnu, or package {option}")));
     }
     let has_loader = file.elf_program_headers().iter().any(|part| part.p_type(endian) == PT_INTERP);
     if is_static {

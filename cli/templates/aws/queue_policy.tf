@@ -6,9 +6,5 @@
       Action    = "sqs:SendMessage"
       Resource  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.prefix}{{name}}"
       Principal = { Service = "{{service}}" }
-      Condition = {
-        ArnEquals    = { "aws:SourceArn" = {{source}} }
-        StringEquals = { "aws:SourceAccount" = local.account }
-      }
-    }]
+{{condition}}    }]
   })

@@ -1,6 +1,6 @@
 # What the scheduler may do: call the function, on behalf of this account only.
 resource "aws_iam_role" "scheduler" {
-  name = "${local.prefix}schedules"
+  name = "${local.prefix}scheduler"
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

@@ -1,8 +1,8 @@
-//! The folder of a stage on AWS, by tools of others: Terraform with AWS's provider, moto, parliament, and a reader of archives.
+//! The folder of a stage on AWS, by tools of others: Terraform with AWS's provider, ministack, parliament, and a reader of archives.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use isobar_e2e::emulators::{Emulator, MOTO, Python, Terraform};
+use isobar_e2e::emulators::{Emulator, MINISTACK, Python, Terraform};
 use serde_json::{Value, json};
 
 use super::*;
@@ -50,6 +50,60 @@ fn the_archive_has_the_program_only() {
     let mut content = Vec::new();
     file.read_to_end(&mut content).unwrap();
     assert!(content == fs::read(folder.path().join("app")).unwrap());
+}
+
+#[test]
+fn bad_input_is_a_failure_and_writes_nothing() {
+    let (folder, mut transcript) = project(&shop());
+    let write = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    write("text", b"#!/bin/sh");
+    let mut other = fs::read(program()).unwrap();
+    // The machine in the head of the file: 183 is aarch64.
+    other[18..20].copy_from_slice(&183_u16.to_le_bytes());
+    write("arm64", &other);
+    fs::copy(std::env::current_exe().unwrap(), folder.path().join("dynamic")).unwrap();
+    for file in ["missing", "text", "arm64", "dynamic"] {
+        assert_eq!(transcript.run(&[&TARGET[..], &["--binary", file]].concat()), 1, "{}", transcript.text());
+    }
+    transcript.set("ISOBAR_BUCKET_PAGES", "s3://pages-prod");
+    assert_eq!(transcript.run(&TARGET), 1, "{}", transcript.text());
+    assert!(!folder.path().join("out").exists());
+    for (name, content) in [
+        ("out/notes.txt", "mine"),
+        ("out/isobar.json", r#"{"version": 1, "target": "gcp", "stage": "prod"}"#),
+        ("out/isobar.json", r#"{"version": 2, "target": "aws", "stage": "dev"}"#),
+        ("out/isobar.json", "{}"),
+    ] {
+        write(name, content.as_bytes());
+        assert_eq!(transcript.run(&TARGET), 1, "{}", transcript.text());
+    }
+    assert_eq!(fs::read_dir(folder.path().join("out")).unwrap().count(), 2);
+    let schedule = Trigger::Schedule(ScheduleTrigger::new("sweep", "0 3 1 * 1"));
+    write("app.json", Manifest::new("shop").with_triggers([schedule]).to_json().unwrap().as_bytes());
+    fs::remove_dir_all(folder.path().join("out")).unwrap();
+    assert_eq!(transcript.run(&TARGET), 1, "{}", transcript.text());
+    assert!(!folder.path().join("out").exists());
+    transcript.compare("package_aws_failures");
+}
+
+#[test]
+fn the_name_of_a_bucket_is_not_too_long() {
+    let name = "a-bucket-with-the-longest-logical-name-x";
+    let (folder, mut transcript) = project(&Manifest::new("shop").with_resources([DeclaredResource::new(
+        ResourceKind::Bucket,
+        name,
+        Access::Read,
+    )]));
+    transcript.set("ISOBAR_PREFIX", "twenty-characters-x-");
+    let out = repackaged(&folder, &mut transcript, &[]);
+    let text = fs::read_to_string(out.join("buckets.tf")).unwrap();
+    // 20 of the prefix, 23 of the name, 6 of its hash, 12 of the account, and two signs.
+    let expected = format!("{{substr(\"{name}\", 0, 23)}}-${{substr(sha1(\"{name}\"), 0, 6)}}-${{local.account}}\"");
+    assert!(text.contains(&format!("\"${{local.prefix}}${expected}")), "{text}");
 }
 
 /// Runs Terraform in a folder. All folders of this test have the plug-ins of the first one.
@@ -123,9 +177,9 @@ fn the_provider_accepts_the_files_and_finds_mistakes() {
 struct State(BTreeMap<(String, String), Value>);
 
 impl State {
-    /// Applies the files of a folder to moto.
-    fn apply(program: &Terraform, moto: &Emulator, out: &Path) -> Self {
-        let url = moto.url();
+    /// Applies the files of a folder to ministack.
+    fn apply(program: &Terraform, emulator: &Emulator, out: &Path) -> Self {
+        let url = emulator.url();
         let mut variables = vec![("AWS_ENDPOINT_URL", url.as_str())];
         variables.extend([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
         terraform(program, out, &["apply", "-auto-approve", "-input=false"], &variables)
@@ -158,7 +212,7 @@ fn statements(policy: &Value) -> &[Value] {
     policy["Statement"].as_array().unwrap()
 }
 
-const ACCOUNT: &str = "123456789012";
+const ACCOUNT: &str = "000000000000";
 
 #[test]
 #[ignore = "it needs Terraform, and takes a minute: cargo test -p isobar-cli -- --include-ignored"]
@@ -167,10 +221,10 @@ fn what_terraform_makes_is_as_narrow_as_it_can_be() {
         return;
     };
     for args in [&[][..], &["--split"]] {
-        let moto = Emulator::start(&python, MOTO, &[]).unwrap();
+        let emulator = Emulator::start(&python, MINISTACK, &[]).unwrap();
         let (folder, mut transcript) = project(&shop());
         let out = repackaged(&folder, &mut transcript, args);
-        let state = State::apply(&program, &moto, &out);
+        let state = State::apply(&program, &emulator, &out);
         assert_narrow(&state);
         assert_triggers(&state);
         for policy in state.policies("aws_iam_role_policy", "policy") {
@@ -183,6 +237,15 @@ fn what_terraform_makes_is_as_narrow_as_it_can_be() {
 
 /// What parliament finds in a policy.
 fn parliament(python: &Python, policy: &Value) -> String {
+    let mut policy = policy.clone();
+    for statement in policy["Statement"].as_array_mut().unwrap() {
+        let table = statement["Resource"].as_str().and_then(|it| Some(it.split_once("/stream/")?.0.to_owned()));
+        if let Some(table) = table {
+            // It cannot read the time in the name of a stream. Lambda checks ListStreams for one stream; it knows all only.
+            statement["Resource"] = format!("{table}/stream/label").into();
+            statement["Action"].as_array_mut().unwrap().retain(|it| it != "dynamodb:ListStreams");
+        }
+    }
     let mut command = Command::new(python.interpreter().with_file_name("parliament"));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(policy.to_string().as_bytes()).unwrap();
@@ -271,7 +334,8 @@ fn assert_triggers(state: &State) {
         let dead: Value = serde_json::from_str(queue["redrive_policy"].as_str().unwrap()).unwrap();
         let dead = state.with("aws_sqs_queue", "arn", &dead["deadLetterTargetArn"]);
         assert_eq!(dead["fifo_queue"], queue["fifo_queue"], "{source}");
-        state.with("aws_cloudwatch_metric_alarm", "dimensions", &json!({"QueueName": dead["name"]}));
+        let alarm = format!("{}: dead letters", dead["name"].as_str().unwrap());
+        state.with("aws_cloudwatch_metric_alarm", "alarm_name", &json!(alarm));
     }
     // Three subscriptions, each with a FIFO queue; two handlers of objects; one of writes.
     assert_eq!((of_queues, of_streams), (9, 1));

@@ -20,10 +20,7 @@ resource "aws_sqs_queue" "clicks" {
       Action    = "sqs:SendMessage"
       Resource  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.prefix}clicks"
       Principal = { Service = "sns.amazonaws.com" }
-      Condition = {
-        ArnEquals    = { "aws:SourceArn" = aws_sns_topic.clicks.arn }
-        StringEquals = { "aws:SourceAccount" = local.account }
-      }
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_sns_topic.clicks.arn } }
     }]
   })
 }
@@ -70,10 +67,7 @@ resource "aws_sqs_queue" "clicks_fifo" {
       Action    = "sqs:SendMessage"
       Resource  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.prefix}clicks.fifo"
       Principal = { Service = "sns.amazonaws.com" }
-      Condition = {
-        ArnEquals    = { "aws:SourceArn" = aws_sns_topic.clicks_fifo.arn }
-        StringEquals = { "aws:SourceAccount" = local.account }
-      }
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_sns_topic.clicks_fifo.arn } }
     }]
   })
 }
@@ -120,10 +114,7 @@ resource "aws_sqs_queue" "clicks_index" {
       Action    = "sqs:SendMessage"
       Resource  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.prefix}clicks--index"
       Principal = { Service = "sns.amazonaws.com" }
-      Condition = {
-        ArnEquals    = { "aws:SourceArn" = aws_sns_topic.clicks.arn }
-        StringEquals = { "aws:SourceAccount" = local.account }
-      }
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_sns_topic.clicks.arn } }
     }]
   })
 }
@@ -170,10 +161,7 @@ resource "aws_sqs_queue" "clicks_index_fifo" {
       Action    = "sqs:SendMessage"
       Resource  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.prefix}clicks--index.fifo"
       Principal = { Service = "sns.amazonaws.com" }
-      Condition = {
-        ArnEquals    = { "aws:SourceArn" = aws_sns_topic.clicks_fifo.arn }
-        StringEquals = { "aws:SourceAccount" = local.account }
-      }
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_sns_topic.clicks_fifo.arn } }
     }]
   })
 }
@@ -220,10 +208,7 @@ resource "aws_sqs_queue" "orders" {
       Action    = "sqs:SendMessage"
       Resource  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.prefix}orders"
       Principal = { Service = "sns.amazonaws.com" }
-      Condition = {
-        ArnEquals    = { "aws:SourceArn" = aws_sns_topic.orders.arn }
-        StringEquals = { "aws:SourceAccount" = local.account }
-      }
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_sns_topic.orders.arn } }
     }]
   })
 }
@@ -270,10 +255,7 @@ resource "aws_sqs_queue" "orders_fifo" {
       Action    = "sqs:SendMessage"
       Resource  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.prefix}orders.fifo"
       Principal = { Service = "sns.amazonaws.com" }
-      Condition = {
-        ArnEquals    = { "aws:SourceArn" = aws_sns_topic.orders_fifo.arn }
-        StringEquals = { "aws:SourceAccount" = local.account }
-      }
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_sns_topic.orders_fifo.arn } }
     }]
   })
 }
@@ -320,10 +302,7 @@ resource "aws_sqs_queue" "pages_events" {
       Action    = "sqs:SendMessage"
       Resource  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.prefix}pages--events"
       Principal = { Service = "sns.amazonaws.com" }
-      Condition = {
-        ArnEquals    = { "aws:SourceArn" = aws_sns_topic.pages_events.arn }
-        StringEquals = { "aws:SourceAccount" = local.account }
-      }
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_sns_topic.pages_events.arn } }
     }]
   })
 }
@@ -369,10 +348,7 @@ resource "aws_sqs_queue" "pages_events_thumbs" {
       Action    = "sqs:SendMessage"
       Resource  = "arn:${local.partition}:sqs:${var.region}:${local.account}:${local.prefix}pages--events--thumbs"
       Principal = { Service = "sns.amazonaws.com" }
-      Condition = {
-        ArnEquals    = { "aws:SourceArn" = aws_sns_topic.pages_events.arn }
-        StringEquals = { "aws:SourceAccount" = local.account }
-      }
+      Condition = { ArnEquals = { "aws:SourceArn" = aws_sns_topic.pages_events.arn } }
     }]
   })
 }

@@ -1,0 +1,1 @@
+      Condition = { ArnEquals = { "aws:SourceArn" = {{source}} } }

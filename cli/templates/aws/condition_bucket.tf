@@ -1,0 +1,4 @@
+      Condition = {
+        ArnEquals    = { "aws:SourceArn" = {{source}} }
+        StringEquals = { "aws:SourceAccount" = local.account }
+      }
