@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use isobar::clock::ManualClock;
 use isobar::driver::{Access, PermissionRow, ResourceKind};
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
@@ -131,13 +132,14 @@ pub async fn operations_are_those_of_the_rows(
 async fn record_all(world: &dyn World, recorded: &mut Recorded) -> TrialResult {
     use ResourceKind::{Bucket, Config, Secret, Table, Topic};
     let cloud = world.cloud();
+    let later = || Ok(world.advance(Duration::from_secs(2))?);
     let (items, pages) = (cloud.table::<i64>("items"), cloud.bucket("pages"));
     items.put(("p", "a"), &1).await?;
     pages.put("a", "content").await?;
     recorded.record(Table, Access::Read, table_reads(&cloud.table("items").read_only())).await?;
-    recorded.record(Table, Access::Write, table_writes(world, &cloud.table("items").write_only())).await?;
+    recorded.record(Table, Access::Write, table_writes(later, &cloud.table("items").write_only())).await?;
     recorded.record(Table, Access::ReadWrite, table_reads(&items)).await?;
-    recorded.record(Table, Access::ReadWrite, table_writes(world, &items)).await?;
+    recorded.record(Table, Access::ReadWrite, table_writes(later, &items)).await?;
     recorded.record(Bucket, Access::Read, bucket_reads(&cloud.bucket("pages").read_only())).await?;
     recorded.record(Bucket, Access::Write, bucket_writes(&cloud.bucket("pages").write_only())).await?;
     recorded.record(Bucket, Access::ReadWrite, bucket_reads(&pages)).await?;
@@ -186,6 +188,23 @@ async fn delivers(world: &dyn World, app: &dyn RunningApp) -> TrialResult {
     Ok(())
 }
 
+/// Each operation on the table `items`, the bucket `pages`, the topic `clicks` and the secret `api-token`. Errors: the first one.
+pub async fn use_each_resource(cloud: &Cloud, clock: &ManualClock) -> TrialResult {
+    let (items, pages) = (cloud.table::<i64>("items"), cloud.bucket("pages"));
+    items.put(("p", "a"), &1).await?;
+    pages.put("a", "content").await?;
+    table_reads(&items).await?;
+    table_writes(|| Ok(clock.advance(Duration::from_secs(2))), &items).await?;
+    bucket_reads(&pages).await?;
+    bucket_writes(&pages).await?;
+    bucket_copies(&pages).await?;
+    publishes(&cloud.topic("clicks")).await?;
+    // A value is read again after some minutes.
+    clock.advance(Duration::from_secs(3600));
+    cloud.secret("api-token").get().await?;
+    Ok(())
+}
+
 async fn table_reads(items: &Table<i64>) -> TrialResult {
     items.get(("p", "a")).await?;
     items.get_many([("p", "a"), ("p", "b")]).await?;
@@ -197,7 +216,7 @@ async fn table_reads(items: &Table<i64>) -> TrialResult {
 }
 
 /// Each write, also over an item that has expired.
-async fn table_writes(world: &dyn World, items: &Table<i64>) -> TrialResult {
+async fn table_writes(advance: impl FnOnce() -> TrialResult, items: &Table<i64>) -> TrialResult {
     let version = items.put(("p", "a"), &1).await?;
     let version = items.put_with(("p", "a"), &2, PutMode::Update(version)).await?;
     items.delete_version(("p", "a"), &version).await?;
@@ -208,7 +227,7 @@ async fn table_writes(world: &dyn World, items: &Table<i64>) -> TrialResult {
     for expiring in ["put", "add", "transact"] {
         items.put_with(("p", expiring), &5, PutOptions::default().with_ttl(Duration::from_secs(1))).await?;
     }
-    world.advance(Duration::from_secs(2))?;
+    advance()?;
     items.put_with(("p", "put"), &1, PutMode::Create).await?;
     items.add(("p", "add"), 1).await?;
     items.transact("p").add("transact", 1).put_with("b", &1, PutMode::Overwrite).commit().await?;

@@ -2,6 +2,7 @@
 //! policies.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a trial fails by panicking
 
+mod permissions;
 mod secrets;
 
 use std::process::ExitCode;
@@ -49,11 +50,14 @@ fn main() -> ExitCode {
     let hangs: Check<Arc<Both>> = |both| Box::pin(secrets::a_store_that_hangs_is_a_timeout(both));
     // Only moto reports that an object has tags.
     let have_permissions: Check<Arc<Both>> = |both| Box::pin(operations_have_permissions(both));
+    let necessary: Check<Arc<Both>> =
+        |both| Box::pin(async move { permissions::each_action_is_necessary(&both.python).await });
     let deletes: Check<Arc<Both>> = |both| Box::pin(an_account_is_left_empty(both));
     let checks = on(MOTO)
         .chain([("moto::forbidden_requests_are_rejected".to_owned(), rejects)])
         .chain([("moto::a_store_that_hangs_is_a_timeout".to_owned(), hangs)])
         .chain([("moto::operations_have_permissions".to_owned(), have_permissions)])
+        .chain([("moto::each_action_is_necessary".to_owned(), necessary)])
         .chain([("moto::an_account_is_left_empty".to_owned(), deletes)])
         .chain(on(MINISTACK));
     let checks = checks.map(|(name, check)| (name.clone(), (name.starts_with("moto"), check)));
