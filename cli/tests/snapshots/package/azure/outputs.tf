@@ -25,6 +25,11 @@ output "url" {
   value       = "https://${azurerm_function_app_flex_consumption.app.default_hostname}"
 }
 
+output "insights" {
+  description = "The Application Insights with the logs."
+  value       = azurerm_application_insights.app.name
+}
+
 output "domain_target" {
   description = "The name to which the custom domain must be a CNAME."
   value       = try(azurerm_cdn_frontdoor_endpoint.http[0].host_name, null)

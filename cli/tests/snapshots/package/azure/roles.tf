@@ -64,7 +64,7 @@ resource "azurerm_role_assignment" "clicks_service_bus_sender" {
   principal_type       = "ServicePrincipal"
 }
 
-# For the Functions host: its locks, timers and keys
+# For the Functions host: the storage account of Functions, for locks, timers and keys
 resource "azurerm_role_assignment" "host_blob_owner" {
   scope                = azurerm_storage_account.host.id
   role_definition_name = "Storage Blob Data Owner"
@@ -72,7 +72,7 @@ resource "azurerm_role_assignment" "host_blob_owner" {
   principal_type       = "ServicePrincipal"
 }
 
-# For the Functions host: its locks, timers and keys
+# For the Functions host: the storage account of Functions, for locks, timers and keys
 resource "azurerm_role_assignment" "host_queue_contributor" {
   scope                = azurerm_storage_account.host.id
   role_definition_name = "Storage Queue Data Contributor"
