@@ -28,7 +28,7 @@ pub(super) async fn print(
     let mut from = SystemTime::now().checked_sub(args.since).unwrap_or(SystemTime::UNIX_EPOCH);
     let mut printed: Vec<Line> = Vec::new();
     loop {
-        let asked = SystemTime::now();
+        let request_time = SystemTime::now();
         let mut lines = match stage.target {
             CloudTarget::Aws => aws::lines(stage, outputs, from).await?,
             CloudTarget::Azure => azure::lines(outputs, &to_rfc3339(from)).await?,
@@ -50,7 +50,7 @@ pub(super) async fn print(
             return Ok(ExitCode::SUCCESS);
         }
         // What is printed is asked for again, as long as other lines of that time can still appear.
-        from = from.max(asked.checked_sub(LATE).unwrap_or(from));
+        from = from.max(request_time.checked_sub(LATE).unwrap_or(from));
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(130)),

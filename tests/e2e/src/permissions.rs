@@ -194,7 +194,11 @@ pub async fn use_each_resource(cloud: &Cloud, clock: &ManualClock) -> TrialResul
     items.put(("p", "a"), &1).await?;
     pages.put("a", "content").await?;
     table_reads(&items).await?;
-    table_writes(|| Ok(clock.advance(Duration::from_secs(2))), &items).await?;
+    let wait = || {
+        clock.advance(Duration::from_secs(2));
+        Ok(())
+    };
+    table_writes(wait, &items).await?;
     bucket_reads(&pages).await?;
     bucket_writes(&pages).await?;
     bucket_copies(&pages).await?;

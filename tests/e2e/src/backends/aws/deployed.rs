@@ -183,9 +183,9 @@ impl DeployedTrial {
         let resources = state["resources"].as_array().into_iter().flatten();
         let function = resources.clone().find(|it| it["type"] == "aws_lambda_function").cloned().unwrap_or_default();
         let attributes = &function["instances"][0]["attributes"];
-        let given = attributes["environment"][0]["variables"].as_object().into_iter().flatten();
-        let given = given.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-        let environment = given.fold(self.account.environment(), |all, (name, value)| all.with_var(name, value));
+        let variables = attributes["environment"][0]["variables"].as_object().into_iter().flatten();
+        let variables = variables.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+        let environment = variables.fold(self.account.environment(), |all, (name, value)| all.with_var(name, value));
         *self.config.lock() = AwsConfig::from_environment(&environment)?;
         let url = deployed["outputs"]["url"].as_str().unwrap_or_default();
         let api = url.trim_start_matches("http://").split('.').next().unwrap_or_default();
