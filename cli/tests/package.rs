@@ -8,6 +8,8 @@ mod aws;
 mod data;
 #[path = "package/gcp.rs"]
 mod gcp;
+#[path = "package/static_program.rs"]
+mod static_program;
 mod support;
 
 use std::fs;

@@ -1,7 +1,7 @@
 //! The program of the app for a cloud.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use isobar::manifest::Manifest;
@@ -74,10 +74,14 @@ fn command(
     command.args(["--config", &format!("profile.{}.strip = \"symbols\"", args.profile)]);
     command.args(["--profile", &args.profile, "--no-default-features", "--features", target.name()]);
     if is_static {
+        let hosts = format!("link-arg={}", hosts(project)?.display());
         // Flags in the environment replace those of the configuration.
         match config::rust_flags() {
-            Some(flags) => command.env("RUSTFLAGS", format!("{flags} -C {STATIC}")),
-            None => command.args(["--config", &format!("target.{triple}.rustflags = [\"-C\", \"{STATIC}\"]")]),
+            Some(flags) => command.env("RUSTFLAGS", format!("{flags} -C {STATIC} -C {hosts}")),
+            None => command.args([
+                "--config",
+                &format!("target.{triple}.rustflags = [\"-C\", \"{STATIC}\", \"-C\", \"{hosts}\"]"),
+            ]),
         };
     }
     // With a target, programs that run during the build have flags of their own.
@@ -95,6 +99,22 @@ fn check_libc() -> Result<(), Failure> {
         false => Err(Failure::new("the C library libc.a, which a static program needs, is not installed").hint(
             "install it: `apt install libc6-dev`, `dnf install glibc-static`; or use --dynamic, on a machine with a C library of at most 2.34",
         )),
+    }
+}
+
+/// An object file that lets a static program load no module for names of hosts: one of another C library would end it.
+fn hosts(project: &Project) -> Result<PathBuf, Failure> {
+    let folder = project.target.join("isobar");
+    let (source, object) = (folder.join("hosts.c"), folder.join("hosts.o"));
+    let failed = || Failure::new(format!("{} cannot be made", object.display()));
+    let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&source, include_str!("hosts.c")));
+    written.map_err(|error| failed().because(&error))?;
+    let compiled = Command::new("cc").args(["-c", "-O2", "-o"]).arg(&object).arg(&source).stdin(Stdio::null()).output();
+    let compiled = compiled
+        .map_err(|error| failed().because(&error).hint("install a compiler of C: `apt install gcc libc6-dev`"))?;
+    match compiled.status.success() {
+        true => Ok(object),
+        false => Err(failed().hint(String::from_utf8_lossy(&compiled.stderr).trim())),
     }
 }
 
