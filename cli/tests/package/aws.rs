@@ -183,9 +183,9 @@ impl State {
         variables.extend([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
         terraform(program, out, &["apply", "-auto-approve", "-input=false"], &variables)
             .unwrap_or_else(|it| panic!("{it}"));
-        let json: Value = serde_json::from_str(&terraform(program, out, &["show", "-json"], &[]).unwrap()).unwrap();
+        let state: Value = serde_json::from_str(&terraform(program, out, &["show", "-json"], &[]).unwrap()).unwrap();
         let name = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
-        let rows = json["values"]["root_module"]["resources"].as_array().unwrap().iter();
+        let rows = state["values"]["root_module"]["resources"].as_array().unwrap().iter();
         Self(
             rows.map(|row| ((name(row, "type"), row["address"].as_str().unwrap().to_owned()), row["values"].clone()))
                 .collect(),

@@ -52,7 +52,7 @@ fn unpacked(root: &Path) -> Option<()> {
 
 #[test]
 #[ignore = "it needs apt-get, dpkg-deb and unshare: cargo test -p isobar-cli -- --include-ignored"]
-fn names_are_found_beside_another_c_library() {
+fn names_are_found_next_to_another_c_library() {
     let folder = tempfile::tempdir().unwrap();
     let (root, source) = (folder.path().join("root"), folder.path().join("resolve.rs"));
     let Some(()) = unpacked(&root) else { return };
