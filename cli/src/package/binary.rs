@@ -75,13 +75,14 @@ fn command(
     command.args(["--profile", &args.profile, "--no-default-features", "--features", target.name()]);
     if is_static {
         let hosts = format!("link-arg={}", hosts(project)?.display());
-        // Flags in the environment replace those of the configuration.
+        let own = ["-C", STATIC, "-C", &hosts];
+        // Flags in the environment replace those of the configuration. In this form they can have spaces.
         match config::rust_flags() {
-            Some(flags) => command.env("RUSTFLAGS", format!("{flags} -C {STATIC} -C {hosts}")),
-            None => command.args([
-                "--config",
-                &format!("target.{triple}.rustflags = [\"-C\", \"{STATIC}\", \"-C\", \"{hosts}\"]"),
-            ]),
+            Some(flags) => {
+                let flags: Vec<_> = flags.split_whitespace().chain(own).collect();
+                command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+            }
+            None => command.args(["--config", &format!("target.{triple}.rustflags = {own:?}")]),
         };
     }
     // With a target, programs that run during the build have flags of their own.
