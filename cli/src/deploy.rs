@@ -108,6 +108,8 @@ pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCod
     if !args.plan {
         args.consent.check()?;
     }
+    // Before the build, which takes minutes.
+    terraform::installed()?;
     let stage = Stage::make(&args.folder, &args.build, output)?;
     let terraform = Terraform::find(&stage.folder, output)?;
     terraform.init().await?;
@@ -176,14 +178,18 @@ async fn apply_all(
         (ran, errors) = terraform.apply().await?;
     }
     if ran.is_interrupted {
-        output.warning("what was done until now is in the state; `isobar deploy` goes on from there");
+        output.warning("what was done until now is in the state; the next command continues from there");
         return Err(Failure::interrupted());
     }
     if ran.is_ok() {
         return Ok(());
     }
     let texts: Vec<String> = errors.iter().map(Diagnostic::text).collect();
-    let text = if texts.is_empty() { ran.errors().to_owned() } else { texts.join("\n") };
+    let text = if texts.is_empty() { ran.errors().trim().to_owned() } else { texts.join("\n") };
+    if text.is_empty() {
+        return Err(Failure::new(format!("{} was ended before it was done", terraform.name()))
+            .hint("run the command again: it compares the state with what exists"));
+    }
     Err(explained("the deployment failed; what was done is in the state", &text))
 }
 

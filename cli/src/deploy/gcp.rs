@@ -38,7 +38,7 @@ pub(super) async fn publish(stage: &Stage, output: &Output) -> Result<(), Failur
 /// Deletes the registry with its images.
 pub(super) async fn end(stage: &Stage, output: &Output) -> Result<(), Failure> {
     let folder = stage.folder.join("registry");
-    if !folder.join("terraform.tfstate").is_file() {
+    if !folder.join("terraform.tfstate").is_file() && !folder.join(".terraform").is_dir() {
         return Ok(());
     }
     let terraform = Terraform::find(&folder, output)?;

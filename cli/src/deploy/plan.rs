@@ -54,6 +54,9 @@ struct Actions {
     after: Value,
     #[serde(default)]
     after_unknown: Value,
+    /// The attributes whose change needs another resource, as paths.
+    #[serde(default)]
+    replace_paths: Vec<Vec<Value>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -109,8 +112,7 @@ impl Plan {
 
     /// The resources with data that would be replaced because their creation was interrupted.
     pub(super) fn unfinished_data(&self) -> Vec<&str> {
-        let is_tainted = |change: &&Change| change.action_reason.as_deref() == Some("replace_because_tainted");
-        let tainted = self.resource_changes.iter().filter(is_tainted);
+        let tainted = self.resource_changes.iter().filter(|change| change.is_tainted());
         tainted.map(|change| change.address.as_str()).filter(|address| self.lost_data().contains(address)).collect()
     }
 
@@ -171,6 +173,10 @@ impl Plan {
 }
 
 impl Change {
+    fn is_tainted(&self) -> bool {
+        self.action_reason.as_deref() == Some("replace_because_tainted")
+    }
+
     fn row(&self) -> Option<Row> {
         let action = match self.change.actions[..] {
             [Action::Create] => "create",
@@ -181,7 +187,12 @@ impl Change {
             _ => return None,
         };
         let attributes = match action {
-            "change" | "replace" => self.change.changed(),
+            "replace" if self.is_tainted() => vec!["its creation was interrupted".to_owned()],
+            "replace" => {
+                let paths = self.change.replace_paths.iter().filter_map(|path| path.first()?.as_str());
+                paths.map(str::to_owned).collect()
+            }
+            "change" => self.change.changed(),
             _ => Vec::new(),
         };
         Some(Row { action, resource: self.address.clone(), attributes })

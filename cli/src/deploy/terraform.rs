@@ -29,6 +29,12 @@ pub(super) struct Terraform<'a> {
     output: &'a Output,
 }
 
+/// The program. Failures: neither is installed.
+pub(super) fn installed() -> Result<PathBuf, Failure> {
+    let found = ["terraform", "tofu"].into_iter().find_map(config::program);
+    found.ok_or_else(|| Failure::new("neither `terraform` nor `tofu` is installed").hint(INSTALL))
+}
+
 /// How a run ended.
 pub(super) struct Ran {
     status: ExitStatus,
@@ -76,8 +82,7 @@ pub(super) struct Diagnostic {
 impl<'a> Terraform<'a> {
     /// The program that is there. Failures: neither is.
     pub(super) fn find(folder: &'a Path, output: &'a Output) -> Result<Self, Failure> {
-        let found = ["terraform", "tofu"].into_iter().find_map(config::program);
-        let program = found.ok_or_else(|| Failure::new("neither `terraform` nor `tofu` is installed").hint(INSTALL))?;
+        let program = installed()?;
         let plan = format!("isobar-{}.tfplan", std::process::id());
         Ok(Self { program, folder, plan, output })
     }
@@ -318,6 +323,7 @@ pub(super) fn explained(message: &str, reason: &str) -> Failure {
             "Failed to query available provider packages",
             "the plug-ins are downloaded from registry.terraform.io: check the network, or name a mirror in TF_CLI_CONFIG_FILE",
         ),
+        ("connect: connection refused", "a service does not answer; if it is the emulator, it has ended: deploy again"),
         ("ExpiredToken", "log in again"),
     ];
     match known.iter().find(|(text, _)| reason.contains(text)) {

@@ -32,7 +32,7 @@ resource "aws_dynamodb_table" "links" {
 }
 
 # The function puts the keys of the written items into the queue links--writes.
-resource "aws_lambda_event_source_mapping" "links_stream" {
+resource "aws_lambda_event_source_mapping" "stream_of_links" {
   function_name           = aws_lambda_function.app.arn
   event_source_arn        = aws_dynamodb_table.links.stream_arn
   starting_position       = "TRIM_HORIZON"
