@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum, ValueHint};
 use isobar::config::ISOBAR_SECRETS;
-use isobar::driver::{Environment, ISOBAR_STAGE, ResourceKind, check_prefix};
+use isobar::driver::{Environment, ISOBAR_STAGE, Permission, ResourceKind, check_prefix};
 use isobar::manifest::{Manifest, Trigger};
 use serde_json::json;
 
@@ -115,6 +115,9 @@ pub(crate) fn run(args: &PackageCommand, output: &Output) -> Result<ExitCode, Fa
             (workflow, false) => output.step("Kept", &format!("{}, which is yours", workflow.display())),
         }
     }
+    for permission in &made.wider {
+        output.note(&format!("note: {permission}"));
+    }
     let names: Vec<&str> = made.names.iter().map(String::as_str).collect();
     if output.json {
         output.document(&json!({"app": made.manifest.app, "stage": stage, "folder": folder, "files": names}))?;
@@ -149,10 +152,20 @@ fn check_app(manifest: &Manifest, folder: &Path) -> Result<(), Failure> {
     }
 }
 
+/// What a permission is for, and why it allows more than the app declares.
+fn described(permission: &Permission) -> String {
+    match permission.wider {
+        Some(wider) => format!("{}. It allows more than the app declares: {wider}", permission.purpose),
+        None => permission.purpose.clone(),
+    }
+}
+
 /// What was packaged.
 pub(crate) struct Made {
     pub(crate) manifest: Manifest,
     names: Vec<String>,
+    /// The permissions that allow more than the app declares.
+    wider: Vec<String>,
 }
 
 /// Builds the app, and writes its folder. Failures leave the folder as it was.
@@ -197,8 +210,10 @@ pub(crate) fn make(
         CloudTarget::Gcp => gcp::write(&stack, &binary, &mut files)?,
         CloudTarget::Azure => azure::write(&stack, &binary, &mut files)?,
     }
+    let permissions = deployed.permissions(&manifest)?;
+    let wider = permissions.iter().filter(|permission| permission.wider.is_some()).map(described).collect();
     let names = files.write(folder)?;
-    Ok(Made { manifest, names })
+    Ok(Made { manifest, names, wider })
 }
 
 /// A function or a service, and the triggers that call it.

@@ -19,7 +19,7 @@ use super::binary::Binary;
 use super::files::Files;
 use super::template::{aligned, fill, identifier, quoted};
 use super::zip::{Entry, archive};
-use super::{BuildArgs, Stack};
+use super::{BuildArgs, Stack, described};
 use crate::failure::Failure;
 use crate::target::{NO_ACCOUNT, SECRETS};
 
@@ -297,7 +297,7 @@ impl<'a> Azure<'a> {
             "For the app and the Functions host: logs",
         );
         for permission in self.stack.deployed.permissions(self.stack.manifest)? {
-            let purpose = format!("For {}: {}", permission.holder, permission.purpose);
+            let purpose = format!("For {}: {}", permission.holder, described(&permission));
             match self.scope(&permission) {
                 Scope::Own(scopes) => {
                     for ((id, scope), role) in pairs(&scopes, &permission.grants) {

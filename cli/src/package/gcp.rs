@@ -10,7 +10,7 @@ use super::binary::Binary;
 use super::files::{Files, IMAGE};
 use super::oci;
 use super::template::{aligned, fill, identifier, quoted};
-use super::{BuildArgs, Group, Stack};
+use super::{BuildArgs, Group, Stack, described};
 use crate::failure::Failure;
 use crate::target::database_of;
 
@@ -348,7 +348,7 @@ impl Gcp<'_> {
         };
         line("role", quoted(role));
         line("member", holder.1.to_owned());
-        Grant { kind, id, purposes: vec![permission.purpose.clone()], lines, condition }
+        Grant { kind, id, purposes: vec![described(permission)], lines, condition }
     }
 
     /// Where a resource is that is made elsewhere.

@@ -64,7 +64,7 @@ resource "azurerm_role_assignment" "clicks_service_bus_sender" {
   principal_type       = "ServicePrincipal"
 }
 
-# For the Functions host: the storage account of Functions, for locks, timers and keys
+# For the Functions host: the storage account of Functions, for locks, timers and keys. It allows more than the app declares: the host can use all blobs and queues of its own storage account, and Microsoft documents no narrower role: keep it apart from the account with your buckets
 resource "azurerm_role_assignment" "host_blob_owner" {
   scope                = azurerm_storage_account.host.id
   role_definition_name = "Storage Blob Data Owner"
@@ -72,7 +72,7 @@ resource "azurerm_role_assignment" "host_blob_owner" {
   principal_type       = "ServicePrincipal"
 }
 
-# For the Functions host: the storage account of Functions, for locks, timers and keys
+# For the Functions host: the storage account of Functions, for locks, timers and keys. It allows more than the app declares: the host can use all blobs and queues of its own storage account, and Microsoft documents no narrower role: keep it apart from the account with your buckets
 resource "azurerm_role_assignment" "host_queue_contributor" {
   scope                = azurerm_storage_account.host.id
   role_definition_name = "Storage Queue Data Contributor"
@@ -144,7 +144,7 @@ resource "azurerm_role_assignment" "orders_service_bus_receiver" {
   principal_type       = "ServicePrincipal"
 }
 
-# For the app: topic `orders`, to send copies to retry
+# For the app: topic `orders`, to send copies to retry. It allows more than the app declares: copies to retry are sent through the topic, so an app that only handles it can also publish to it
 resource "azurerm_role_assignment" "orders_service_bus_sender" {
   scope                = azurerm_servicebus_topic.orders.id
   role_definition_name = "Azure Service Bus Data Sender"
@@ -224,7 +224,7 @@ resource "azurerm_role_assignment" "pages_events_thumbs_queue_reader" {
   principal_type       = "ServicePrincipal"
 }
 
-# For the app: bucket `reports`, only to write
+# For the app: bucket `reports`, only to write. It allows more than the app declares: Azure has no built-in role that only writes, so the app can also read it
 resource "azurerm_role_assignment" "reports_blob_contributor" {
   scope                = azurerm_storage_container.reports.id
   role_definition_name = "Storage Blob Data Contributor"
@@ -232,7 +232,7 @@ resource "azurerm_role_assignment" "reports_blob_contributor" {
   principal_type       = "ServicePrincipal"
 }
 
-# For the app: bucket `pages`, to sign URLs; For the app: bucket `reports`, to sign URLs
+# For the app: bucket `pages`, to sign URLs. It allows more than the app declares: a user delegation key is valid for the whole storage account, and a bucket may sign URLs at any time; a URL still allows no more than the app's own roles; For the app: bucket `reports`, to sign URLs. It allows more than the app declares: a user delegation key is valid for the whole storage account, and a bucket may sign URLs at any time; a URL still allows no more than the app's own roles
 resource "azurerm_role_assignment" "storage_blob_delegator" {
   scope                = azurerm_storage_account.app.id
   role_definition_name = "Storage Blob Delegator"
@@ -257,7 +257,7 @@ resource "azurerm_cosmosdb_sql_role_assignment" "isobar_leases_contributor" {
   scope               = "${azurerm_cosmosdb_account.app.id}/dbs/${azurerm_cosmosdb_sql_database.app.name}/colls/${azurerm_cosmosdb_sql_container.isobar_leases.name}"
 }
 
-# For the app: table `links`, to read and write; For the Functions host: writes of table `links`, to read the feed
+# For the app: table `links`, to read and write; For the Functions host: writes of table `links`, to read the feed. It allows more than the app declares: Microsoft documents no narrower role for the trigger, so the host can also write the table
 resource "azurerm_cosmosdb_sql_role_assignment" "links_contributor" {
   resource_group_name = azurerm_resource_group.app.name
   account_name        = azurerm_cosmosdb_account.app.name

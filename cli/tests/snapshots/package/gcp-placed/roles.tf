@@ -7,7 +7,7 @@ locals {
   pubsub_agent = "serviceAccount:service-${local.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 }
 
-# table `links`, to read and write
+# table `links`, to read and write. It allows more than the app declares: Firestore has no narrower scope than a database, so the app can use all of its tables: give apps that must not read each other's tables databases of their own
 resource "google_project_iam_member" "app_datastore_user" {
   project = var.project
   role    = "roles/datastore.user"
@@ -19,7 +19,7 @@ resource "google_project_iam_member" "app_datastore_user" {
   }
 }
 
-# table `prices`, to read
+# table `prices`, to read. It allows more than the app declares: Firestore has no narrower scope than a database, so the app can read all of its tables: give apps that must not read each other's tables databases of their own
 resource "google_project_iam_member" "app_datastore_viewer_shared" {
   project = "other"
   role    = "roles/datastore.viewer"
@@ -38,15 +38,15 @@ resource "google_storage_bucket_iam_member" "app_pages" {
   member = google_service_account.app.member
 }
 
-# bucket `pages`, to sign URLs
-# bucket `reports`, to sign URLs
+# bucket `pages`, to sign URLs. It allows more than the app declares: no predefined role only signs, so the app can also make tokens of its own account, and a bucket may sign URLs at any time; a URL still allows no more than the app's own roles
+# bucket `reports`, to sign URLs. It allows more than the app declares: no predefined role only signs, so the app can also make tokens of its own account, and a bucket may sign URLs at any time; a URL still allows no more than the app's own roles
 resource "google_service_account_iam_member" "app" {
   service_account_id = google_service_account.app.name
   role               = "roles/iam.serviceAccountTokenCreator"
   member             = google_service_account.app.member
 }
 
-# bucket `reports`, only to write
+# bucket `reports`, only to write. It allows more than the app declares: the predefined role that only creates objects cannot overwrite or delete one, so the app has one that can also read them
 resource "google_storage_bucket_iam_member" "app_reports-prod" {
   bucket = "reports-prod"
   role   = "roles/storage.objectUser"
@@ -118,7 +118,7 @@ resource "google_pubsub_subscription_iam_member" "pubsub_clicks_index" {
   member       = local.pubsub_agent
 }
 
-# topic `orders`, to publish copies to retry
+# topic `orders`, to publish copies to retry. It allows more than the app declares: copies to retry are published to the topic, so an app that only handles it can also publish to it
 resource "google_pubsub_topic_iam_member" "app_orders" {
   topic  = google_pubsub_topic.orders.id
   role   = "roles/pubsub.publisher"
@@ -232,7 +232,7 @@ resource "google_pubsub_subscription_iam_member" "pubsub_links_writes" {
   member       = local.pubsub_agent
 }
 
-# writes of table `links`, to receive the events
+# writes of table `links`, to receive the events. It allows more than the app declares: Eventarc has no narrower scope than a project, so the account can receive all of its events
 resource "google_project_iam_member" "caller_eventarc_event_receiver" {
   project = var.project
   role    = "roles/eventarc.eventReceiver"
