@@ -101,9 +101,15 @@ impl EmulatorName {
         let failed = |error: &std::io::Error| {
             Failure::new(format!("{} cannot be started in {}", self.name(), folder.display())).because(error)
         };
+        fs::create_dir_all(&folder).map_err(|error| failed(&error))?;
+        // Another command may start it too.
+        let lock = fs::File::create(folder.join("lock")).map_err(|error| failed(&error))?;
+        lock.lock().map_err(|error| failed(&error))?;
+        if let Some(emulator) = self.running(project) {
+            return Ok(emulator);
+        }
         // What an earlier process had is gone, so the state of its stages is wrong.
         let _ = fs::remove_dir_all(folder.join("stages"));
-        fs::create_dir_all(&folder).map_err(|error| failed(&error))?;
         install(&folder, output)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| failed(&error))?;
         let port = listener.local_addr().map_err(|error| failed(&error))?.port();
