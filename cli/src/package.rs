@@ -29,7 +29,7 @@ use crate::project::{PackageArgs, Project, read_manifest};
 use crate::target::{Deployed, Target};
 use files::Files;
 
-pub(crate) use files::{Mark, Texts, replace};
+pub(crate) use files::{MARK, Mark, Texts, replace};
 pub(crate) use push::push;
 
 /// The stage without `--stage` and `ISOBAR_STAGE`.

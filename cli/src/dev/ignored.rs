@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Hidden files and folders, cargo's output, and what editors write next to a file.
+use crate::package::MARK;
+
+/// Hidden files and folders, cargo's output, stages of `isobar package`, and what editors write next to a file.
 pub(super) fn by_name(path: &Path, target: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_of_editor = name.ends_with('~')
@@ -13,7 +15,9 @@ pub(super) fn by_name(path: &Path, target: &Path) -> bool {
         || name.ends_with(".tmp")
         || name.starts_with('#')
         || name == "4913";
-    name.starts_with('.') || is_of_editor || path == target || path.join("CACHEDIR.TAG").exists()
+    // A stage has folders for its image and its registry.
+    let is_in_stage = || path.ancestors().take(4).any(|folder| folder.join(MARK).is_file());
+    name.starts_with('.') || is_of_editor || path == target || path.join("CACHEDIR.TAG").exists() || is_in_stage()
 }
 
 /// Removes what git ignores, but for these files. Without git, or outside of a repository, it removes nothing.
@@ -41,6 +45,19 @@ fn check_ignore(folder: &Path, paths: &BTreeSet<PathBuf>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stage_is_no_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = folder.path().join("deploy/aws-dev");
+        std::fs::create_dir_all(stage.join("registry")).unwrap();
+        std::fs::write(stage.join(MARK), "{}").unwrap();
+        for (path, expected) in
+            [("deploy/aws-dev", true), ("deploy/aws-dev/registry/main.tf", true), ("src/lib.rs", false)]
+        {
+            assert_eq!(by_name(&folder.path().join(path), Path::new("/target")), expected, "{path}");
+        }
+    }
 
     #[test]
     fn names_of_editors_hidden_files_and_outputs_are_no_sources() {
