@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum, ValueHint};
+use isobar::EventQueue;
 use isobar::config::ISOBAR_SECRETS;
-use isobar::driver::{Environment, ISOBAR_STAGE, Permission, ResourceKind, check_prefix};
+use isobar::driver::{Derived, Environment, ISOBAR_STAGE, Permission, ResourceKind, check_prefix};
 use isobar::manifest::{Manifest, Trigger};
 use serde_json::json;
 
@@ -81,7 +82,7 @@ pub(crate) struct BuildArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The folder has the artefact, Terraform and a README that explains how to go on without isobar. `terraform.tfvars` and \
+    after_help = "The folder has the artefact, Terraform and a README that explains how to continue without isobar. `terraform.tfvars` and \
                   `custom.tf` are yours: they are written once. Nothing is called.\n\nExamples:\n  isobar package --target aws\n  isobar package \
                   --target gcp --stage prod -o infra"
 )]
@@ -118,9 +119,8 @@ pub(crate) fn run(args: &PackageCommand, output: &Output) -> Result<ExitCode, Fa
     for permission in &made.wider {
         output.note(&format!("note: {permission}"));
     }
-    let names: Vec<&str> = made.names.iter().map(String::as_str).collect();
     if output.json {
-        output.document(&json!({"app": made.manifest.app, "stage": stage, "folder": folder, "files": names}))?;
+        output.document(&json!({"app": made.manifest.app, "stage": stage, "folder": folder, "files": made.names}))?;
     } else {
         output.step("Packaged", &format!("{} in {}", made.manifest.app, folder.display()));
         output.line(&folder.display().to_string());
@@ -240,6 +240,24 @@ const GROUPS: [(&str, IsOf); 6] = [
     ("invokes", |trigger| matches!(trigger, Trigger::Function(_))),
 ];
 
+/// The longest name of a bucket on AWS and Google Cloud.
+const BUCKET: usize = 63;
+
+/// The group that has such triggers.
+fn group_of(groups: &[Group], has: impl Fn(&Manifest) -> bool) -> &Group {
+    let found = groups.iter().find(|group| has(&group.manifest));
+    found.unwrap_or(&groups[0])
+}
+
+/// The name of what the queues of a source have in common, without the prefix, such as `pages--events`.
+fn source_of(queue: &EventQueue) -> String {
+    match queue.kind() {
+        ResourceKind::Bucket => Derived::Events.of(queue.source()),
+        ResourceKind::Table => Derived::Writes.of(queue.source()),
+        _ => queue.source().to_owned(),
+    }
+}
+
 /// What the files of a stage are made from.
 struct Stack<'a> {
     manifest: &'a Manifest,
@@ -291,6 +309,48 @@ impl Stack<'_> {
         };
         let variables = self.process.vars_with_prefix("");
         variables.filter(move |(name, url)| is_place(name) && !is_local(url))
+    }
+
+    /// The resources of a kind that the stage makes.
+    fn made(&self, kind: ResourceKind) -> impl Iterator<Item = &str> {
+        let names = self.manifest.of_kind(kind).map(|resource| resource.name.as_str());
+        names.filter(move |name| !self.is_placed(kind, name))
+    }
+
+    fn makes(&self, kind: ResourceKind) -> bool {
+        self.made(kind).next().is_some()
+    }
+
+    /// The queues of all triggers, each with its name without the prefix, such as `pages--events--thumbs`. Failures: the source of
+    /// one is made elsewhere.
+    fn queues(&self) -> Result<Vec<(EventQueue, String)>, Failure> {
+        let of = |(queue, _): (EventQueue, _)| {
+            let (kind, source) = (queue.kind(), queue.source());
+            if self.is_placed(kind, source) {
+                return Err(Failure::new(format!("{kind} `{source}` is made elsewhere, and has a trigger")).hint(
+                    format!("unset {}: isobar makes triggers of its own resources only", kind.variable(source)),
+                ));
+            }
+            let name = queue.physical(&source_of(&queue));
+            Ok((queue, name))
+        };
+        self.manifest.queues().map(of).collect()
+    }
+
+    /// The name of a bucket as an expression of Terraform. Names of buckets are global, so the number of the account, which has at most
+    /// so many digits, is a part of it.
+    fn bucket(&self, name: &str, number: &str, digits: usize) -> String {
+        // A prefix has at most 20 characters.
+        let room = BUCKET.saturating_sub(digits + 1 + self.prefix.len());
+        let short = match name.len() <= room {
+            true => name.to_owned(),
+            false => {
+                let hash = oci::digest(name.as_bytes());
+                let start: String = name.chars().take(room.saturating_sub(7)).collect();
+                format!("{start}-{}", &hash[hash.len() - 6..])
+            }
+        };
+        format!("\"${{local.prefix}}{short}-${{{number}}}\"")
     }
 
     /// Is a resource made elsewhere? Its variable is set.

@@ -1,7 +1,6 @@
 //! What a stage on Azure needs besides Terraform: the command `az`, which publishes the program.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::process::Command;
@@ -12,26 +11,19 @@ use super::{Outputs, command, http, ran, text};
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// New role assignments need minutes until they are known everywhere.
-const RETRIES: usize = 20;
-const PAUSE: Duration = Duration::from_secs(30);
-
 /// Publishes the program. What the function app runs is not in the state, so this is done each time.
 pub(super) async fn publish(stage: &Stage, outputs: &Outputs, output: &Output) -> Result<(), Failure> {
     output.step("Publishing", "app.zip");
     let (group, app) = (text(outputs, "resource_group")?, text(outputs, "function_app")?);
-    let mut attempt = 0;
+    let mut retries = stage.retries();
     loop {
         let mut az = az()?;
         az.current_dir(&stage.folder).args(["functionapp", "deployment", "source", "config-zip"]);
         az.args(["--resource-group", group, "--name", app, "--src", "app.zip", "--output", "none"]);
-        match ran(&mut az, "the program cannot be published").await {
-            Ok(_) => return Ok(()),
-            Err(failure) if attempt < RETRIES && failure.to_string().contains("403") => attempt += 1,
-            Err(failure) => return Err(failure),
-        }
+        let Err(failure) = ran(&mut az, "the program cannot be published").await else { return Ok(()) };
+        let pause = retries.next().filter(|_| failure.to_string().contains("403")).ok_or(failure)?;
         output.step("Waiting", super::NEW_ROLES);
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -69,7 +61,7 @@ pub(super) async fn invoke(outputs: &Outputs, function: &str, request: &[u8]) ->
         .await
 }
 
-fn az() -> Result<Command, Failure> {
+pub(super) fn az() -> Result<Command, Failure> {
     let program: PathBuf = command("az", "https://learn.microsoft.com/cli/azure/install-azure-cli")?;
     Ok(Command::new(program))
 }

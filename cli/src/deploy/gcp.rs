@@ -134,7 +134,7 @@ pub(super) async fn invoke(
     http::invoke(url, function, ("authorization", &authorization), request).await
 }
 
-fn gcloud() -> Result<Command, Failure> {
+pub(super) fn gcloud() -> Result<Command, Failure> {
     let program: PathBuf = command("gcloud", "https://cloud.google.com/sdk/docs/install")?;
     Ok(Command::new(program))
 }

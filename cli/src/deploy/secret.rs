@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::stage::Stage;
-use super::{FolderArgs, Outputs, aws, command, explained, outputs_of, text};
+use super::{FolderArgs, Outputs, aws, azure, explained, gcp, outputs_of, text};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::package::{self, CloudTarget};
@@ -45,14 +45,14 @@ impl SecretStore {
             }
             CloudTarget::Azure => {
                 let vault = text(&self.outputs, "key_vault")?;
-                let mut az = Command::new(command("az", "https://learn.microsoft.com/cli/azure/install-azure-cli")?);
+                let mut az = azure::az()?;
                 az.args(["keyvault", "secret", "set", "--vault-name", vault, "--name", &key]);
                 az.args(["--file", "/dev/stdin", "--encoding", "utf-8", "--output", "none"]);
                 send(&mut az, value).await?;
             }
             CloudTarget::Gcp => {
                 let project = text(&self.outputs, "project")?;
-                let mut gcloud = Command::new(command("gcloud", "https://cloud.google.com/sdk/docs/install")?);
+                let mut gcloud = gcp::gcloud()?;
                 gcloud.args(["secrets", "versions", "add", &key, "--data-file=-", "--project", project, "--quiet"]);
                 send(&mut gcloud, value).await?;
             }

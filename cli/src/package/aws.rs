@@ -8,7 +8,7 @@ use super::binary::Binary;
 use super::files::Files;
 use super::template::{aligned, fill, identifier, quoted};
 use super::zip::{Entry, archive};
-use super::{Group, Stack};
+use super::{Group, Stack, group_of};
 use crate::failure::Failure;
 
 macro_rules! text {
@@ -16,9 +16,6 @@ macro_rules! text {
         include_str!(concat!("../../templates/aws/", $name))
     };
 }
-
-/// The longest name of a bucket.
-const BUCKET: usize = 63;
 
 const ZIP: &str = "app.zip";
 
@@ -33,10 +30,10 @@ pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Re
     files.terraform("roles.tf", &aws.roles()?);
     files.terraform("http.tf", &aws.http());
     files.terraform("tables.tf", &aws.tables());
-    files.terraform("buckets.tf", &aws.buckets()?);
+    files.terraform("buckets.tf", &aws.buckets());
     files.terraform("topics.tf", &aws.topics());
     files.terraform("queues.tf", &aws.queues()?);
-    files.terraform("alarms.tf", &aws.alarms());
+    files.terraform("alarms.tf", &aws.alarms()?);
     files.terraform("schedules.tf", &aws.schedules()?);
     files.terraform("outputs.tf", &aws.outputs());
     let region = stack
@@ -79,9 +76,8 @@ impl Queue {
 }
 
 impl Aws<'_> {
-    fn of(&self, trigger: impl Fn(&Manifest) -> bool) -> &Group {
-        let found = self.functions.iter().find(|function| trigger(&function.manifest));
-        found.unwrap_or(&self.functions[0])
+    fn of(&self, has: impl Fn(&Manifest) -> bool) -> &Group {
+        group_of(self.functions, has)
     }
 
     fn variables(&self) -> String {
@@ -103,7 +99,7 @@ impl Aws<'_> {
         let of = |function: &Group| {
             let mut variables = vec![("ISOBAR_STAGE".to_owned(), quoted(self.stack.stage))];
             variables.extend(self.stack.placed().map(|(name, value)| (name.to_owned(), quoted(value))));
-            for bucket in self.made(ResourceKind::Bucket) {
+            for bucket in self.stack.made(ResourceKind::Bucket) {
                 let url = format!(
                     "\"s3://${{aws_s3_bucket.{}.bucket}}?events=${{local.prefix}}{}\"",
                     identifier(bucket),
@@ -162,7 +158,7 @@ impl Aws<'_> {
         let name = &permission.on.name;
         let own = name.strip_prefix(&self.stack.prefix);
         let id = own.map(identifier).unwrap_or_default();
-        let bucket = |end: &str| match self.made(ResourceKind::Bucket).find(|bucket| own == Some(bucket)) {
+        let bucket = |end: &str| match self.stack.made(ResourceKind::Bucket).find(|bucket| own == Some(bucket)) {
             Some(_) if end.is_empty() => format!("aws_s3_bucket.{id}.arn"),
             Some(_) => format!("\"${{aws_s3_bucket.{id}.arn}}{end}\""),
             None => format!("\"arn:${{local.partition}}:s3:::{name}{end}\""),
@@ -171,7 +167,7 @@ impl Aws<'_> {
             format!("\"arn:${{local.partition}}:{service}:${{var.region}}:${{local.account}}:{rest}\"")
         };
         let is_made = |kind: ResourceKind, suffix: &str| {
-            self.made(kind).any(|made| own.is_some_and(|own| own.strip_suffix(suffix).unwrap_or(own) == made))
+            self.stack.made(kind).any(|made| own.is_some_and(|own| own.strip_suffix(suffix).unwrap_or(own) == made))
         };
         let prefixed = own.map_or_else(|| name.clone(), |own| format!("${{local.prefix}}{own}"));
         match permission.on.service {
@@ -189,12 +185,6 @@ impl Aws<'_> {
             "Secrets Manager secret" => of_service("secretsmanager", format!("secret:{prefixed}-??????")),
             _ => quoted(name),
         }
-    }
-
-    /// The resources of a kind that the stage makes.
-    fn made(&self, kind: ResourceKind) -> impl Iterator<Item = &str> {
-        let names = self.stack.manifest.of_kind(kind).map(|resource| resource.name.as_str());
-        names.filter(move |name| !self.stack.is_placed(kind, name))
     }
 
     fn http(&self) -> String {
@@ -217,30 +207,22 @@ impl Aws<'_> {
             }
             text
         };
-        self.made(ResourceKind::Table).map(table).collect()
+        self.stack.made(ResourceKind::Table).map(table).collect()
     }
 
-    fn buckets(&self) -> Result<String, Failure> {
-        self.made(ResourceKind::Bucket).map(|name| self.bucket(name)).collect()
+    fn buckets(&self) -> String {
+        self.stack.made(ResourceKind::Bucket).map(|name| self.bucket(name)).collect()
     }
 
-    fn bucket(&self, name: &str) -> Result<String, Failure> {
+    fn bucket(&self, name: &str) -> String {
         let id = identifier(name);
-        // The account has 12 digits, and a prefix at most 20 characters.
-        let room = BUCKET - 13 - self.stack.prefix.len();
-        let bucket = match name.len() <= room {
-            true => format!("\"${{local.prefix}}{name}-${{local.account}}\""),
-            false => format!(
-                "\"${{local.prefix}}${{substr(\"{name}\", 0, {})}}-${{substr(sha1(\"{name}\"), 0, 6)}}-${{local.account}}\"",
-                room - 7
-            ),
-        };
+        let bucket = self.stack.bucket(name, "local.account", 12);
         let mut text = fill(text!("bucket.tf"), &[("id", &id), ("bucket", &bucket)]);
         let queues: Vec<_> = self.queued(ResourceKind::Bucket, name).collect();
         let events = identifier(&Derived::Events.of(name));
         let has_topic = queues.iter().any(|queue| !queue.is_default());
         let (kind, arn, destination, depends) = match (queues.is_empty(), has_topic) {
-            (true, _) => return Ok(text),
+            (true, _) => return text,
             (_, false) => ("queue", "queue_arn", format!("aws_sqs_queue.{events}.arn"), String::new()),
             (_, true) => {
                 let depends = format!(
@@ -262,12 +244,12 @@ impl Aws<'_> {
             let values = [("id", events.as_str()), ("name", &Derived::Events.of(name)), ("bucket", &id)];
             text += &fill(text!("events_topic.tf"), &values);
         }
-        Ok(text)
+        text
     }
 
     fn topics(&self) -> String {
         let topic = |name: &str| fill(text!("topic.tf"), &[("id", &identifier(name)), ("name", name)]);
-        self.made(ResourceKind::Topic).map(topic).collect()
+        self.stack.made(ResourceKind::Topic).map(topic).collect()
     }
 
     /// The queues of the triggers of a source.
@@ -276,33 +258,17 @@ impl Aws<'_> {
         queues.filter(move |queue| queue.kind() == kind && queue.source() == source)
     }
 
-    fn all_queues(&self) -> Vec<Queue> {
-        let of = |(queue, _): (EventQueue, _)| {
-            let base = match queue.kind() {
-                ResourceKind::Bucket => Derived::Events.of(queue.source()),
-                ResourceKind::Table => Derived::Writes.of(queue.source()),
-                _ => queue.source().to_owned(),
-            };
-            let (name, kind) = (queue.physical(&base), queue.kind());
-            let ordered =
-                (kind == ResourceKind::Topic).then(|| Queue { queue: queue.clone(), name: name.clone(), fifo: true });
+    fn all_queues(&self) -> Result<Vec<Queue>, Failure> {
+        let of = |(queue, name): (EventQueue, String)| {
+            let is_topic = queue.kind() == ResourceKind::Topic;
+            let ordered = is_topic.then(|| Queue { queue: queue.clone(), name: name.clone(), fifo: true });
             std::iter::once(Queue { queue, name, fifo: false }).chain(ordered)
         };
-        self.stack.manifest.queues().flat_map(of).collect()
+        Ok(self.stack.queues()?.into_iter().flat_map(of).collect())
     }
 
     fn queues(&self) -> Result<String, Failure> {
-        let mut text = String::new();
-        for queue in self.all_queues() {
-            let (kind, source) = (queue.queue.kind(), queue.queue.source());
-            if self.stack.is_placed(kind, source) {
-                return Err(Failure::new(format!("{kind} `{source}` is made elsewhere, and has a trigger",)).hint(
-                    format!("unset {}: isobar makes triggers of its own resources only", kind.variable(source)),
-                ));
-            }
-            text += &self.queue(&queue);
-        }
-        Ok(text)
+        Ok(self.all_queues()?.iter().map(|queue| self.queue(queue)).collect())
     }
 
     fn queue(&self, queue: &Queue) -> String {
@@ -316,7 +282,8 @@ impl Aws<'_> {
                 "s3.amazonaws.com" => text!("condition_bucket.tf"),
                 _ => text!("condition.tf"),
             };
-            let values = [("name", name.as_str()), ("service", *service), ("condition", condition), ("source", arn)];
+            let condition = fill(condition, &[("source", arn)]);
+            let values = [("name", name.as_str()), ("service", *service), ("condition", &condition)];
             fill(text!("queue_policy.tf"), &values)
         });
         let values = [
@@ -360,14 +327,14 @@ impl Aws<'_> {
         }
     }
 
-    fn alarms(&self) -> String {
-        let queues = self.all_queues();
+    fn alarms(&self) -> Result<String, Failure> {
+        let queues = self.all_queues()?;
         let names: Vec<_> =
             queues.iter().map(|queue| format!("    aws_sqs_queue.{}.name,", identifier(&queue.dead()))).collect();
-        match names.is_empty() {
+        Ok(match names.is_empty() {
             true => String::new(),
             false => fill(text!("alarms.tf"), &[("queues", &names.join("\n"))]),
-        }
+        })
     }
 
     fn schedules(&self) -> Result<String, Failure> {

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use isobar::EventQueue;
 use isobar::azure::ISOBAR_TRIGGER_SECRET;
 use isobar::driver::{Derived, POISON, Permission, ResourceKind};
-use isobar::manifest::Manifest;
+use isobar::manifest::{Manifest, Trigger};
 
 use super::binary::Binary;
 use super::files::Files;
@@ -138,32 +138,23 @@ impl<'a> Azure<'a> {
                     .hint(format!("unset {name}, so that the stage makes the resource, or add `?account=NAME`")));
             }
         }
-        let mut queues = Vec::new();
-        for trigger in &stack.manifest.triggers {
-            let part = Manifest::new(&stack.manifest.app).with_triggers(vec![trigger.clone()]);
-            for (queue, _) in part.queues() {
-                queues.push(Self::queue(stack, &part, queue)?);
-            }
-        }
+        let queues = stack.queues()?.into_iter().map(|(queue, name)| Self::queue(stack, queue, &name));
+        let queues = queues.collect::<Result<_, _>>()?;
         let values = ResourceKind::VALUES.iter().any(|kind| stack.manifest.of_kind(*kind).next().is_some());
         Ok(Self { stack, queues, has_vault: values && stack.deployed.needs_vault() })
     }
 
-    fn queue(stack: &Stack<'_>, part: &Manifest, queue: EventQueue) -> Result<Queue, Failure> {
-        let (kind, source) = (queue.kind(), queue.source());
-        if stack.is_placed(kind, source) {
-            return Err(Failure::new(format!("{kind} `{source}` is made elsewhere, and has a trigger"))
-                .hint(format!("unset {}: isobar makes triggers of its own resources only", kind.variable(source))));
-        }
-        let base = match kind {
-            ResourceKind::Bucket => Derived::Events.of(source),
-            ResourceKind::Table => Derived::Writes.of(source),
-            _ => source.to_owned(),
+    fn queue(stack: &Stack<'_>, queue: EventQueue, name: &str) -> Result<Queue, Failure> {
+        // The places of a manifest with only this trigger are those of its queue.
+        let is_of = |trigger: &&Trigger| {
+            let part = Manifest::new(&stack.manifest.app).with_triggers([(*trigger).clone()]);
+            part.queues().any(|(other, _)| other == queue)
         };
-        let places = stack.deployed.places(part)?;
+        let triggers = stack.manifest.triggers.iter().filter(is_of).cloned();
+        let places = stack.deployed.places(&Manifest::new(&stack.manifest.app).with_triggers(triggers))?;
         let of_storage =
             places.into_iter().find(|place| place.service == "Storage queue" && !place.name.ends_with(POISON));
-        Ok(Queue { id: identifier(&queue.physical(&base)), queue, storage: of_storage.map(|place| place.name) })
+        Ok(Queue { id: identifier(name), queue, storage: of_storage.map(|place| place.name) })
     }
 
     /// The secret: that of the process, of the stage, or a new one.
@@ -197,16 +188,6 @@ impl<'a> Azure<'a> {
         archive(entries)
     }
 
-    /// The resources of a kind that the stage makes.
-    fn made(&self, kind: ResourceKind) -> impl Iterator<Item = &str> {
-        let names = self.stack.manifest.of_kind(kind).map(|resource| resource.name.as_str());
-        names.filter(move |name| !self.stack.is_placed(kind, name))
-    }
-
-    fn makes(&self, kind: ResourceKind) -> bool {
-        self.made(kind).next().is_some()
-    }
-
     /// The queues in Storage, with their names there.
     fn storage_queues(&self) -> impl Iterator<Item = (&Queue, &str)> {
         self.queues.iter().filter_map(|queue| Some((queue, queue.storage.as_deref()?)))
@@ -218,7 +199,7 @@ impl<'a> Azure<'a> {
     }
 
     fn has_storage(&self) -> bool {
-        self.makes(ResourceKind::Bucket) || self.storage_queues().next().is_some()
+        self.stack.makes(ResourceKind::Bucket) || self.storage_queues().next().is_some()
     }
 
     /// A physical name in quotes, with the prefix as a reference.
@@ -267,10 +248,10 @@ impl<'a> Azure<'a> {
             settings.insert(format!("{name}__clientId"), CLIENT.to_owned());
         };
         connection("AzureWebJobsStorage", "accountName", "azurerm_storage_account.host.name");
-        if self.makes(ResourceKind::Table) {
+        if self.stack.makes(ResourceKind::Table) {
             connection("AZURE_COSMOS", "accountEndpoint", "azurerm_cosmosdb_account.app.endpoint");
         }
-        if self.makes(ResourceKind::Topic) {
+        if self.stack.makes(ResourceKind::Topic) {
             let host = "\"${azurerm_servicebus_namespace.app.name}.servicebus.windows.net\"";
             connection("AZURE_SERVICEBUS", "fullyQualifiedNamespace", host);
         }
@@ -280,8 +261,6 @@ impl<'a> Azure<'a> {
         }
         if self.has_vault {
             settings.insert(SECRETS.to_owned(), "\"keyvault://${azurerm_key_vault.app.name}\"".to_owned());
-        } else if let Some(store) = self.stack.process.var(SECRETS) {
-            settings.insert(SECRETS.to_owned(), quoted(store));
         }
         settings.extend(self.stack.placed().map(|(name, value)| (name.to_owned(), quoted(value))));
         settings.into_iter().collect()
@@ -339,7 +318,7 @@ impl<'a> Azure<'a> {
     fn scope(&self, permission: &Permission) -> Scope {
         let name = permission.on.name.as_str();
         let own = name.strip_prefix(&self.stack.prefix).unwrap_or_default();
-        let is_made = |kind: ResourceKind, name: &str| self.made(kind).any(|made| made == name);
+        let is_made = |kind: ResourceKind, name: &str| self.stack.made(kind).any(|made| made == name);
         let one = |resource: &str, id: &str| Scope::Own(vec![(id.to_owned(), format!("{resource}.{id}.id"))]);
         let id = identifier(own);
         match permission.on.service {
@@ -381,12 +360,12 @@ impl<'a> Azure<'a> {
     }
 
     fn tables(&self) -> String {
-        if !self.makes(ResourceKind::Table) {
+        if !self.stack.makes(ResourceKind::Table) {
             return String::new();
         }
         let table = |name: &str| fill(text!("table.tf"), &[("id", &identifier(name)), ("name", name)]);
         let mut text = text!("tables.tf").to_owned();
-        text.extend(self.made(ResourceKind::Table).map(table));
+        text.extend(self.stack.made(ResourceKind::Table).map(table));
         text.extend(self.leases().map(|name| fill(text!("leases.tf"), &[("id", &identifier(&name)), ("name", &name)])));
         text
     }
@@ -396,7 +375,7 @@ impl<'a> Azure<'a> {
             return String::new();
         }
         let mut text = text!("storage.tf").to_owned();
-        for name in self.made(ResourceKind::Bucket) {
+        for name in self.stack.made(ResourceKind::Bucket) {
             text += &fill(text!("bucket.tf"), &[("id", &identifier(name)), ("name", name)]);
         }
         for (Queue { id, .. }, name) in self.storage_queues() {
@@ -417,10 +396,12 @@ impl<'a> Azure<'a> {
     }
 
     fn protect(&self) -> String {
-        let tables =
-            self.made(ResourceKind::Table).map(|name| format!("azurerm_cosmosdb_sql_container.{}", identifier(name)));
+        let tables = self
+            .stack
+            .made(ResourceKind::Table)
+            .map(|name| format!("azurerm_cosmosdb_sql_container.{}", identifier(name)));
         let buckets =
-            self.made(ResourceKind::Bucket).map(|name| format!("azurerm_storage_container.{}", identifier(name)));
+            self.stack.made(ResourceKind::Bucket).map(|name| format!("azurerm_storage_container.{}", identifier(name)));
         let data: Vec<_> = tables.chain(buckets).map(|name| format!("    {name},")).collect();
         match data.is_empty() {
             true => String::new(),
@@ -429,12 +410,12 @@ impl<'a> Azure<'a> {
     }
 
     fn topics(&self) -> String {
-        if !self.makes(ResourceKind::Topic) {
+        if !self.stack.makes(ResourceKind::Topic) {
             return String::new();
         }
         let topic = |name: &str| fill(text!("topic.tf"), &[("id", &identifier(name)), ("name", name)]);
         let mut text = text!("namespace.tf").to_owned();
-        text.extend(self.made(ResourceKind::Topic).map(topic));
+        text.extend(self.stack.made(ResourceKind::Topic).map(topic));
         for queue in self.subscriptions() {
             let name = queue.subscription();
             for (end, session) in [("", ""), ("_fifo", "\n  requires_session = true\n")] {
@@ -486,7 +467,7 @@ impl<'a> Azure<'a> {
         if self.has_vault {
             text += &fill(text!("README_secrets.md"), &[("prefix", &self.stack.prefix)]);
         }
-        if self.makes(ResourceKind::Table) || self.makes(ResourceKind::Bucket) {
+        if self.stack.makes(ResourceKind::Table) || self.stack.makes(ResourceKind::Bucket) {
             text += text!("README_data.md");
         }
         text

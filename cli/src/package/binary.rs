@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use isobar::manifest::Manifest;
+use object::Endianness;
 use object::elf::{EM_AARCH64, EM_X86_64, PT_INTERP};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-use object::{Endianness, Object};
 
 use super::{BuildArgs, CloudTarget};
 use crate::config;
@@ -171,8 +171,6 @@ fn newest_glibc(file: &ElfFile64<'_, Endianness>) -> Option<(u32, u32)> {
     let (endian, data) = (file.endian(), file.data());
     let sections = file.elf_header().sections(endian, data).ok()?;
     let versions = sections.versions(endian, data).ok()??;
-    let imports = file.imports().ok()?;
-    drop(imports);
     (0..=u16::MAX)
         .map_while(|index| versions.version(object::elf::VersionIndex(index)).ok())
         .flatten()

@@ -31,9 +31,6 @@ pub(crate) struct Mark {
     pub(crate) version: u32,
     pub(crate) target: String,
     pub(crate) stage: String,
-    /// The emulator that the stage is in; absent for an account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) emulator: Option<String>,
     /// Has the stage a function for each kind of trigger? A command without the option keeps it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) split: bool,
@@ -49,14 +46,7 @@ fn is_false(value: &bool) -> bool {
 
 impl Mark {
     pub(crate) fn new(target: &str, stage: &str) -> Self {
-        Self {
-            version: VERSION,
-            target: target.to_owned(),
-            stage: stage.to_owned(),
-            emulator: None,
-            split: false,
-            arm64: false,
-        }
+        Self { version: VERSION, target: target.to_owned(), stage: stage.to_owned(), split: false, arm64: false }
     }
 
     /// The mark of a folder; `None` without one. Failures: a file that this version cannot read.
@@ -162,14 +152,9 @@ impl Files {
     }
 
     fn delete_old(&self, folder: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let is_terraform = path.extension().is_some_and(|extension| extension == "tf");
-            if is_terraform && !self.files.contains_key(&name) && fs::read_to_string(&path)?.starts_with(HEAD) {
-                fs::remove_file(&path)?;
-            }
-        }
+        let old = Texts::read(folder).0.into_keys();
+        let old = old.filter(|name| name.to_str().is_none_or(|name| !self.files.contains_key(name)));
+        old.map(|name| folder.join(name)).try_for_each(fs::remove_file)?;
         // The contents of an earlier image.
         for entry in fs::read_dir(folder.join(IMAGE).join(BLOBS)).into_iter().flatten() {
             let path = entry?.path();

@@ -10,7 +10,7 @@ use super::binary::Binary;
 use super::files::{Files, IMAGE};
 use super::oci;
 use super::template::{aligned, fill, identifier, quoted};
-use super::{BuildArgs, Group, Stack, described};
+use super::{BuildArgs, Group, Stack, described, group_of, source_of};
 use crate::failure::Failure;
 use crate::target::database_of;
 
@@ -19,9 +19,6 @@ macro_rules! text {
         include_str!(concat!("../../templates/gcp/", $name))
     };
 }
-
-/// The longest name of a bucket.
-const BUCKET: usize = 63;
 
 /// The most digits of the number of a project.
 const NUMBER: usize = 13;
@@ -48,7 +45,9 @@ pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Re
     let services = stack.groups()?;
     let service = DeployedService::new("service", URL, "account", "region");
     let requests = stack.deployed.google_requests(stack.manifest, &service)?;
-    let gcp = Gcp { stack, services: &services, requests };
+    let of = |(queue, name)| Subscription { name, topic: source_of(&queue), queue };
+    let subscribed = stack.queues()?.into_iter().map(of).collect();
+    let gcp = Gcp { stack, services: &services, subscribed, requests };
     let image = oci::image(&stack.manifest.app, &binary.content)?;
     for (name, content) in image.files {
         files.raw(&format!("{IMAGE}/{name}"), content);
@@ -83,6 +82,7 @@ pub(super) fn write(stack: &Stack<'_>, binary: &Binary, files: &mut Files) -> Re
 struct Gcp<'a> {
     stack: &'a Stack<'a>,
     services: &'a [Group],
+    subscribed: Vec<Subscription>,
     /// What the adapter itself would create, for the settings of triggers.
     requests: Vec<ApiRequest>,
 }
@@ -113,9 +113,8 @@ struct Grant {
 }
 
 impl Gcp<'_> {
-    fn of(&self, trigger: impl Fn(&Manifest) -> bool) -> &Group {
-        let found = self.services.iter().find(|service| trigger(&service.manifest));
-        found.unwrap_or(&self.services[0])
+    fn of(&self, has: impl Fn(&Manifest) -> bool) -> &Group {
+        group_of(self.services, has)
     }
 
     fn of_queue(&self, queue: &EventQueue) -> &Group {
@@ -123,7 +122,7 @@ impl Gcp<'_> {
     }
 
     fn main(&self, digest: &str) -> String {
-        let has = |kind: ResourceKind| self.made(kind).next().is_some();
+        let has = |kind: ResourceKind| self.stack.made(kind).next().is_some();
         let manifest = self.stack.manifest;
         let has_queue = |kind: Option<ResourceKind>| {
             manifest.queues().any(|(queue, _)| kind.is_none_or(|kind| queue.kind() == kind))
@@ -162,7 +161,7 @@ impl Gcp<'_> {
             };
             text += &fill(text!("variables_service.tf"), &[("end", &service.end), ("what", &what)]);
         }
-        if self.made(ResourceKind::Table).next().is_some() {
+        if self.stack.made(ResourceKind::Table).next().is_some() {
             text += text!("variables_tables.tf");
         }
         if self.stack.manifest.queues().next().is_some() {
@@ -217,10 +216,10 @@ impl Gcp<'_> {
             ("GOOGLE_CLOUD_PROJECT".to_owned(), "var.project".to_owned()),
         ];
         variables.extend(self.stack.placed().map(|(name, value)| (name.to_owned(), quoted(value))));
-        if self.made(ResourceKind::Table).next().is_some() {
+        if self.stack.made(ResourceKind::Table).next().is_some() {
             variables.push(("FIRESTORE_DATABASE".to_owned(), "google_firestore_database.tables.name".to_owned()));
         }
-        for bucket in self.made(ResourceKind::Bucket) {
+        for bucket in self.stack.made(ResourceKind::Bucket) {
             let url = format!("\"gs://${{google_storage_bucket.{}.name}}\"", identifier(bucket));
             variables.push((ResourceKind::Bucket.variable(bucket), url));
         }
@@ -285,7 +284,7 @@ impl Gcp<'_> {
         };
         let (kind, id) = match permission.on.service {
             "Cloud Storage bucket" => {
-                let is_made = self.made(ResourceKind::Bucket).any(|bucket| bucket == own);
+                let is_made = self.stack.made(ResourceKind::Bucket).any(|bucket| bucket == own);
                 let bucket = if is_made { format!("google_storage_bucket.{id}.name") } else { quoted(name) };
                 line("bucket", bucket);
                 ("google_storage_bucket_iam_member", format!("{}_{id}", holder.0))
@@ -372,12 +371,6 @@ impl Gcp<'_> {
         Manifest::new(&part.app).with_resources(resources).with_triggers(part.triggers.clone())
     }
 
-    /// The resources of a kind that the stage makes.
-    fn made(&self, kind: ResourceKind) -> impl Iterator<Item = &str> {
-        let names = self.stack.manifest.of_kind(kind).map(|resource| resource.name.as_str());
-        names.filter(move |name| !self.stack.is_placed(kind, name))
-    }
-
     /// The store of secrets, if it is not that of the stage.
     fn other_secrets(&self) -> Option<&str> {
         self.stack.placed().find(|(name, _)| *name == ISOBAR_SECRETS).map(|(_, url)| url)
@@ -409,14 +402,13 @@ impl Gcp<'_> {
 
     fn tables(&self) -> Result<String, Failure> {
         let mut text = String::new();
-        for name in self.made(ResourceKind::Table) {
+        for name in self.stack.made(ResourceKind::Table) {
             if text.is_empty() {
                 text += text!("database.tf");
             }
             text += &fill(text!("table.tf"), &[("id", &identifier(name)), ("name", name)]);
         }
-        let writes: Vec<_> =
-            self.subscribed().into_iter().filter(|it| it.queue.kind() == ResourceKind::Table).collect();
+        let writes: Vec<_> = self.subscribed.iter().filter(|it| it.queue.kind() == ResourceKind::Table).collect();
         if !writes.is_empty() {
             text += text!("writes_location.tf");
         }
@@ -432,19 +424,11 @@ impl Gcp<'_> {
     }
 
     fn buckets(&self) -> String {
-        self.made(ResourceKind::Bucket).map(|name| self.bucket(name)).collect()
+        self.stack.made(ResourceKind::Bucket).map(|name| self.bucket(name)).collect()
     }
 
     fn bucket(&self, name: &str) -> String {
-        let (id, room) = (identifier(name), BUCKET - NUMBER - 1 - self.stack.prefix.len());
-        let bucket = match name.len() <= room {
-            true => format!("\"${{local.prefix}}{name}-${{local.number}}\""),
-            false => {
-                let hash = oci::digest(name.as_bytes());
-                let hash = &hash[hash.len() - 6..];
-                format!("\"${{local.prefix}}{}-{hash}-${{local.number}}\"", &name[..room - 7])
-            }
-        };
+        let (id, bucket) = (identifier(name), self.stack.bucket(name, "local.number", NUMBER));
         let mut text = fill(text!("bucket.tf"), &[("id", &id), ("bucket", &bucket)]);
         let is_of = |queue: &EventQueue| queue.kind() == ResourceKind::Bucket && queue.source() == name;
         if self.stack.manifest.queues().any(|(queue, _)| is_of(&queue)) {
@@ -469,41 +453,24 @@ impl Gcp<'_> {
         let topic = |name: &str, queue: Option<&EventQueue>| {
             fill(text!("topic.tf"), &[("id", &identifier(name)), ("topic", &self.physical(name, queue))])
         };
-        let mut text: String = self.made(ResourceKind::Topic).map(|name| topic(name, None)).collect();
+        let mut text: String = self.stack.made(ResourceKind::Topic).map(|name| topic(name, None)).collect();
         let mut done = Vec::new();
-        for subscription in self.subscribed() {
+        for subscription in &self.subscribed {
             let is_derived = subscription.queue.kind() != ResourceKind::Topic;
-            if is_derived && !done.contains(&subscription.topic) {
+            if is_derived && !done.contains(&&subscription.topic) {
                 text += &topic(&subscription.topic, Some(&subscription.queue));
-                done.push(subscription.topic);
+                done.push(&subscription.topic);
             }
         }
         text
     }
 
-    fn subscribed(&self) -> Vec<Subscription> {
-        let of = |(queue, _): (EventQueue, _)| {
-            let topic = match queue.kind() {
-                ResourceKind::Bucket => Derived::Events.of(queue.source()),
-                ResourceKind::Table => Derived::Writes.of(queue.source()),
-                _ => queue.source().to_owned(),
-            };
-            Subscription { name: queue.physical(&topic), topic, queue }
-        };
-        self.stack.manifest.queues().map(of).collect()
-    }
-
     fn subscriptions(&self) -> Result<String, Failure> {
-        self.subscribed().iter().map(|subscription| self.subscription(subscription)).collect()
+        self.subscribed.iter().map(|subscription| self.subscription(subscription)).collect()
     }
 
     fn subscription(&self, subscription: &Subscription) -> Result<String, Failure> {
         let Subscription { queue, name, topic } = subscription;
-        let (kind, source) = (queue.kind(), queue.source());
-        if self.stack.is_placed(kind, source) {
-            return Err(Failure::new(format!("{kind} `{source}` is made elsewhere, and has a trigger"))
-                .hint(format!("unset {}: isobar makes triggers of its own resources only", kind.variable(source))));
-        }
         let of_prefix = format!("{}{name}", self.stack.prefix);
         let body = &self.request(&format!("/subscriptions/{of_prefix}"))?.body;
         let value = |path: &str| body.pointer(path).and_then(|value| value.as_str()).unwrap_or_default();
@@ -531,9 +498,8 @@ impl Gcp<'_> {
     }
 
     fn alarms(&self) -> String {
-        let subscriptions = self.subscribed();
         let name = |it: &Subscription| format!("    google_pubsub_subscription.{}.name", identifier(&it.dead()));
-        let names: Vec<_> = subscriptions.iter().map(name).collect();
+        let names: Vec<_> = self.subscribed.iter().map(name).collect();
         match names.is_empty() {
             true => String::new(),
             false => {
@@ -587,14 +553,13 @@ impl Gcp<'_> {
             true => String::new(),
             false => fill(text!("secrets.md"), &[("prefix", &self.stack.prefix)]),
         };
-        let subscribed = self.subscribed();
-        let has_writes = subscribed.iter().any(|it| it.queue.kind() == ResourceKind::Table);
+        let has_writes = self.subscribed.iter().any(|it| it.queue.kind() == ResourceKind::Table);
         let values = [
             ("app", self.stack.manifest.app.as_str()),
             ("stage", self.stack.stage),
             ("region", region),
             ("secrets", &secrets),
-            ("queues", if subscribed.is_empty() { "" } else { text!("queues.md") }),
+            ("queues", if self.subscribed.is_empty() { "" } else { text!("queues.md") }),
             ("writes", if has_writes { text!("writes.md") } else { "" }),
         ];
         fill(text!("README.md"), &values)

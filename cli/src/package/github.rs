@@ -35,27 +35,19 @@ pub(super) fn write(
         CloudTarget::Gcp => ("Google Cloud", text!("gcp.md"), text!("gcp.yml"), ""),
     };
     let prefix = format!("{}-{stage}", made.manifest.app);
-    let names = [("target", target.name()), ("stage", stage), ("prefix", &prefix), ("folder", inside.as_str())];
-    let steps =
-        names.iter().fold(steps.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value));
     let places = [
         ("app", made.manifest.app.as_str()),
         ("cloud", cloud),
         ("folder", &inside),
         ("package", &project.package),
         ("install", &project.install),
+        ("prefix", &prefix),
         ("target", target.name()),
         ("stage", stage),
     ];
-    // GitHub's own places have the same form, so these are filled last.
-    let text = fill(
-        &text!("deploy.yml")
-            .replace("{{steps}}\n", "\u{1}")
-            .replace("{{login}}\n", "\u{2}")
-            .replace("{{environment}}\n", "\u{3}"),
-        &places,
-    );
-    let text = text.replace('\u{1}', &steps).replace('\u{2}', login).replace('\u{3}', environment);
+    let steps = fill(steps, &places);
+    let parts = [("steps", steps.trim_end()), ("login", login.trim_end()), ("environment", environment)];
+    let text = fill(text!("deploy.yml"), &[&places[..], &parts].concat());
     if file.exists() {
         return Ok((file, false));
     }

@@ -1,13 +1,17 @@
 //! The texts of Terraform, with places to fill.
 
-/// A text with each `{{name}}` replaced by its value.
+/// A text with each `{{name}}` replaced by its value. A value is not searched for places: it can be configuration.
 pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let mut text = template.to_owned();
-    for (name, value) in values {
-        text = text.replace(&format!("{{{{{name}}}}}"), value);
+    let (mut text, mut rest) = (String::new(), template);
+    while let Some((before, place)) = rest.split_once("{{") {
+        let (name, after) = place.split_once("}}").unwrap_or((place, ""));
+        let value = values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        debug_assert!(value.is_some(), "a template has the place `{name}`, which is not filled");
+        text.push_str(before);
+        text.push_str(value.unwrap_or_default());
+        rest = after;
     }
-    debug_assert!(!text.contains("{{"), "a place is not filled: {text}");
-    text
+    text + rest
 }
 
 /// A text in quotes for Terraform.
@@ -27,4 +31,15 @@ pub(super) fn aligned(indent: usize, pairs: &[(String, String)]) -> String {
 /// have no `_`, and none is `fifo`, so different names stay different.
 pub(super) fn identifier(name: &str) -> String {
     name.replace("--", "_").replace('.', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_not_searched_for_places() {
+        let values = [("a", "{{b}} {{c}}"), ("b", "2")];
+        assert_eq!(fill("${x{{a}}} {{b}}", &values), "${x{{b}} {{c}}} 2");
+    }
 }
