@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use isobar::aws::AwsConfig;
 use isobar::azure::{AzureConfig, FunctionApp, HttpMode, ISOBAR_TRIGGER_SECRET};
+use isobar::config::ISOBAR_SECRETS;
 use isobar::driver::{
     Adapter, Environment, ISOBAR_PREFIX, ISOBAR_STAGE, Permission, Place, Provider, ResourceKind, check_prefix,
 };
@@ -50,7 +51,6 @@ pub(crate) struct TargetArgs {
 /// The variables of the process that a deployment has too, and those of the laptop only.
 const DEPLOYED: [&str; 2] = [ISOBAR_PREFIX, ISOBAR_STAGE];
 const OF_LAPTOP: [&str; 3] = ["ISOBAR_DATA", "ISOBAR_SECRET_", "ISOBAR_CONFIG_"];
-pub(crate) const SECRETS: &str = "ISOBAR_SECRETS";
 
 /// In place of the storage account, whose name is not known before the deployment.
 pub(crate) const NO_ACCOUNT: &str = "account";
@@ -143,7 +143,7 @@ impl Target {
                 ("AZURE_COSMOS__accountEndpoint", "https://account.documents.azure.com"),
                 ("AZURE_SERVICEBUS__fullyQualifiedNamespace", "namespace.servicebus.windows.net"),
                 (ISOBAR_TRIGGER_SECRET, "00000000000000000000000000000000"),
-                (SECRETS, NO_VAULT),
+                (ISOBAR_SECRETS, NO_VAULT),
             ],
             Self::Gcp => &[("GOOGLE_CLOUD_PROJECT", "project"), ("K_SERVICE", "service")],
         }
@@ -156,7 +156,7 @@ impl Target {
             scheme.zip(self.adapter()).is_some_and(|(scheme, adapter)| adapter.schemes.contains(&scheme))
         };
         let is_url = |name: &str| {
-            name == SECRETS || ResourceKind::OWN.iter().any(|kind| name.starts_with(&kind.variable_prefix()))
+            name == ISOBAR_SECRETS || ResourceKind::OWN.iter().any(|kind| name.starts_with(&kind.variable_prefix()))
         };
         let is_used = |name: &str, value: &str| match name {
             ISOBAR_PREFIX => stage.is_none(),
@@ -241,7 +241,8 @@ impl Deployed {
 
     /// The service that stores secrets and configuration.
     pub(crate) fn secret_service(&self) -> &'static str {
-        let scheme = self.environment.var(SECRETS).and_then(|url| url.split_once("://")).map(|(scheme, _)| scheme);
+        let scheme =
+            self.environment.var(ISOBAR_SECRETS).and_then(|url| url.split_once("://")).map(|(scheme, _)| scheme);
         match (self.target, scheme) {
             (Target::Local, _) => "secrets.json",
             (Target::Aws, Some("secretsmanager")) => "Secrets Manager",
@@ -253,7 +254,7 @@ impl Deployed {
 
     /// Is the store of secrets made up?
     pub(crate) fn needs_vault(&self) -> bool {
-        self.environment.var(SECRETS) == Some(NO_VAULT)
+        self.environment.var(ISOBAR_SECRETS) == Some(NO_VAULT)
     }
 
     /// What the start of an app with these resources and schedules does before its first event. Errors: `Config`, with a list

@@ -209,7 +209,7 @@ fn all_adapters_have_the_same_file_names() {
 
 #[test]
 fn no_file_has_a_name_without_meaning_or_too_many_lines() {
-    for folder in ["src", "abstraction/src", "adapters", "apps", "testkit", "tests", "benches"] {
+    for folder in ["src", "abstraction/src", "adapters", "apps", "cli", "testkit", "tests", "benches"] {
         for path in sources(folder) {
             let name = path.file_stem().unwrap().to_str().unwrap();
             assert!(
