@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::access::Access;
+use crate::manifest::Manifest;
 use crate::place::Place;
 use crate::resource::ResourceKind;
 
@@ -100,5 +101,12 @@ impl PermissionRow {
         };
         let (grants, on) = (self.grants.to_vec(), Place::new(self.on, name));
         Permission { holder: self.holder, purpose, grants, on, wider: self.wider }
+    }
+
+    /// The permissions for the secrets and the configuration of an app, whose names on the platform begin with this prefix.
+    pub fn of_values(&self, manifest: &Manifest, prefix: &str) -> Vec<Permission> {
+        let of = |kind: ResourceKind| manifest.of_kind(kind).map(move |value| (kind, &value.name));
+        let values = ResourceKind::VALUES.into_iter().flat_map(of);
+        values.map(|(kind, name)| self.permission(&format!("{kind} `{name}`"), format!("{prefix}{name}"))).collect()
     }
 }

@@ -180,12 +180,7 @@ pub fn permissions(manifest: &Manifest, config: &AwsConfig) -> Result<Vec<Permis
         Some("secretsmanager") => Some(SECRET),
         _ => None,
     };
-    for kind in ResourceKind::VALUES {
-        for value in manifest.of_kind(kind) {
-            let subject = format!("{kind} `{}`", value.name);
-            found.extend(store.iter().map(|row| row.permission(&subject, format!("{prefix}{}", value.name))));
-        }
-    }
+    found.extend(store.iter().flat_map(|row| row.of_values(manifest, &prefix)));
     for (queue, _) in manifest.queues() {
         found.extend(of_queue(&queue, config)?);
     }

@@ -240,12 +240,7 @@ pub fn permissions(manifest: &Manifest, config: &AzureConfig) -> Result<Vec<Perm
         }
     }
     if config.secrets.as_ref().is_none_or(|url| url.scheme() == "keyvault") {
-        for kind in ResourceKind::VALUES {
-            for value in manifest.of_kind(kind) {
-                let subject = format!("{kind} `{}`", value.name);
-                found.push(SECRET.permission(&subject, format!("{prefix}{}", value.name)));
-            }
-        }
+        found.extend(SECRET.of_values(manifest, &prefix));
     }
     for (queue, _) in manifest.queues() {
         found.extend(of_queue(&queue, manifest, config)?);

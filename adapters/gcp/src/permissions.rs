@@ -189,12 +189,7 @@ pub fn permissions(manifest: &Manifest, config: &GcpConfig) -> Result<Vec<Permis
         }
     }
     if config.secrets.as_ref().is_none_or(|url| url.scheme() == "gsm") {
-        for kind in ResourceKind::VALUES {
-            for value in manifest.of_kind(kind) {
-                let subject = format!("{kind} `{}`", value.name);
-                found.push(SECRET.permission(&subject, format!("{prefix}{}", value.name)));
-            }
-        }
+        found.extend(SECRET.of_values(manifest, &prefix));
     }
     for (queue, _) in manifest.queues() {
         found.extend(of_queue(&queue, manifest, config)?);
