@@ -116,7 +116,8 @@ pub(crate) async fn deploy(args: &DeployArgs, output: &Output) -> Result<ExitCod
     args.consent.check_name(&stage)?;
     let mut plan = terraform.plan(&[]).await?;
     let unfinished = plan.unfinished_data();
-    if !unfinished.is_empty() {
+    // That changes the state, so it is no part of a plan.
+    if !unfinished.is_empty() && !args.plan {
         for address in unfinished {
             terraform.keep(address).await?;
         }

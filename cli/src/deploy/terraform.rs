@@ -1,12 +1,11 @@
 //! Terraform or OpenTofu, as a program in the folder of a stage.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::Outputs;
@@ -194,14 +193,12 @@ impl<'a> Terraform<'a> {
         let mut child = command.spawn().map_err(|error| failed(&error))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let stderr = tokio::spawn(async move {
-            let mut lines = VecDeque::new();
-            if let Some(stderr) = stderr {
-                let mut reader = BufReader::new(stderr).lines();
-                while let Ok(Some(line)) = reader.next_line().await {
-                    lines.push_back(line);
-                }
+            let mut text = Vec::new();
+            if let Some(mut stderr) = stderr {
+                // What was read before an error is the reason too.
+                let _ = stderr.read_to_end(&mut text).await;
             }
-            lines.into_iter().collect::<Vec<_>>().join("\n")
+            String::from_utf8_lossy(&text).into_owned()
         });
         let mut is_interrupted = false;
         if let Some(stdout) = stdout {
