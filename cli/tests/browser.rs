@@ -5,9 +5,8 @@
 
 mod support;
 
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use support::project::{cargo, command, project, root, text};
@@ -15,12 +14,8 @@ use support::project::{cargo, command, project, root, text};
 #[test]
 #[ignore = "it builds a project, and needs Chromium: cargo test -p isobar-cli -- --include-ignored"]
 fn a_page_of_the_dashboard_continues_over_rebuilds() {
-    let (Some(chromium), Some(npm)) = (program("chromium"), program("npm")) else {
-        let required = env::var("ISOBAR_REQUIRE").unwrap_or_default();
-        assert!(!required.split(',').any(|name| name == "chromium"), "Chromium or npm is missing");
-        eprintln!("ignored: Chromium or npm is missing");
-        return;
-    };
+    let found = (support::program("chromium", "chromium"), support::program("npm", "chromium"));
+    let (Some(chromium), Some(npm)) = found else { return };
     let sources = root().join("tests/e2e/emulators/browser");
     let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
     fs::create_dir_all(&packages).unwrap();
@@ -36,11 +31,6 @@ fn a_page_of_the_dashboard_continues_over_rebuilds() {
     let script = sources.join("rebuild.mjs");
     run(command("node", &project, &[&script, &packages, &chromium, Path::new(env!("CARGO_BIN_EXE_isobar"))])
         .env_remove("NODE_OPTIONS"));
-}
-
-/// The path of a program.
-fn program(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 fn run(command: &mut Command) {

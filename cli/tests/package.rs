@@ -24,6 +24,7 @@ use isobar::manifest::{
     DeclaredResource, FunctionTrigger, Manifest, MessageTrigger, ObjectTrigger, ScheduleTrigger, Trigger, WriteTrigger,
 };
 use isobar::{Cloud, IntoApp};
+use isobar_e2e::emulators::Terraform;
 use support::terraform::{self, Schema};
 use support::{Transcript, compare_folder, fake_cargo};
 
@@ -299,15 +300,12 @@ fn the_check_finds_what_a_provider_would_refuse() {
 
 #[test]
 fn the_files_have_the_form_of_terraform() {
-    let Some(program) = support::program("terraform", "terraform") else { return };
+    let Some(terraform) = support::found(Terraform::ready()) else { return };
     for target in ["aws", "azure", "gcp"] {
         for (name, manifest) in apps() {
             let (_folder, out) = packaged(&manifest, target);
-            let mut fmt = Command::new(&program);
-            fmt.args(["fmt", "-check", "-diff", "-recursive"])
-                .current_dir(&out)
-                .env("TF_CLI_CONFIG_FILE", "/dev/null")
-                .env("CHECKPOINT_DISABLE", "1");
+            let mut fmt = Command::new("terraform");
+            fmt.args(["fmt", "-check", "-diff", "-recursive"]).current_dir(&out).envs(terraform.variables());
             let output = fmt.output().unwrap();
             let printed =
                 String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -324,29 +322,20 @@ fn the_references_of_all_clouds_lead_to_something() {
     }
 }
 
-/// The provider's own check, where `ISOBAR_TF_PLUGINS` is a mirror of providers with azurerm in it.
+/// The provider's own check, where the mirror of plug-ins has azurerm.
 #[test]
 fn the_provider_accepts_the_files() {
-    let mirror = std::env::var("ISOBAR_TF_PLUGINS").map(PathBuf::from);
-    let Some(mirror) = mirror.ok().filter(|it| it.join("registry.terraform.io/hashicorp/azurerm").is_dir()) else {
+    let Some(terraform) = support::found(Terraform::ready()) else { return };
+    if !terraform.has_plugin("hashicorp/azurerm") {
         eprintln!("ignored: ISOBAR_TF_PLUGINS names no mirror with azurerm");
         return;
-    };
-    let Some(program) = support::program("terraform", "terraform") else { return };
+    }
     for (name, manifest) in apps() {
-        let (folder, out) = packaged(&manifest, "azure");
-        let config = folder.path().join("terraform.rc");
-        let mirror = mirror.display();
-        fs::write(
-            &config,
-            format!("provider_installation {{\n  filesystem_mirror {{\n    path = \"{mirror}\"\n  }}\n}}\n"),
-        )
-        .unwrap();
+        let (_folder, out) = packaged(&manifest, "azure");
         for args in [&["init", "-backend=false", "-input=false"][..], &["validate"]] {
-            let mut terraform = Command::new(&program);
-            terraform.args(args).arg("-no-color").current_dir(&out);
-            terraform.env("TF_CLI_CONFIG_FILE", &config).env("CHECKPOINT_DISABLE", "1").env("TF_IN_AUTOMATION", "1");
-            let output = terraform.output().unwrap();
+            let mut command = Command::new("terraform");
+            command.args(args).arg("-no-color").current_dir(&out).envs(terraform.variables());
+            let output = command.output().unwrap();
             let printed =
                 String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{name}: terraform {}: {printed}", args[0]);
