@@ -10,9 +10,13 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
 
 use super::{Key, PutMode, Version};
 use crate::{Error, Origin, Result};
+
+/// The puts that [`KeyValue::put_many`] runs in parallel.
+const PARALLEL_PUTS: usize = 16;
 
 /// A key-value service: the trait that an adapter implements.
 ///
@@ -58,6 +62,14 @@ pub trait KeyValue: fmt::Debug + Send + Sync + 'static {
     ///
     /// Errors: `AlreadyExists` for [`PutMode::Create`]; `Conflict` for [`PutMode::Update`], also if the item is absent.
     async fn put(&self, put: Put) -> Result<Version>;
+
+    /// Writes items that do not depend on each other: one result for each, in the order of the puts, as that of
+    /// [`put`](Self::put). No key occurs twice; the number of puts has no limit.
+    ///
+    /// A put that the service left unprocessed must be sent again. Without this method some puts run in parallel.
+    async fn put_many(&self, puts: Vec<Put>) -> Vec<Result<Version>> {
+        stream::iter(puts).map(|put| self.put(put)).buffered(PARALLEL_PUTS).collect().await
+    }
 
     /// Deletes an item, with or without an expected version. Without one, an absent item must be `Ok`.
     ///
