@@ -1,0 +1,133 @@
+//! Moving and comparing all resources of two sides.
+
+use isobar_abstraction::driver::ResourceKind;
+use isobar_abstraction::{Error, Result};
+
+use crate::bucket::BucketMove;
+use crate::journal::Journal;
+use crate::report::{Counts, Report, Sums, Watch};
+use crate::run::{Options, Repair, Run};
+use crate::side::Side;
+use crate::table::TableMove;
+
+/// Makes the target equal to the source: each table and each bucket of the source.
+///
+/// A second run with the same journal writes what changed since, and deletes what an earlier run wrote and the source does not
+/// have any more. At the end both sides are compared, and what differs is written again. Objects whose versions the journal has
+/// are not read for that.
+///
+/// Errors: those of both sides; `Config` for a resource that the target does not have; `InvalidInput` for what cannot be
+/// carried, unless [`Options::skip_unfit`] is set; `Unavailable` after [`Options::stop`]. After each of them the same call
+/// continues.
+pub async fn migrate(
+    from: &Side,
+    to: &Side,
+    journal: &Journal,
+    options: &Options,
+    watch: &dyn Watch,
+) -> Result<Vec<Report>> {
+    let run = Run::new(journal, options, watch);
+    let repair = Repair { writes: true, deletes: options.delete_extra };
+    let mut reports = Vec::new();
+    for pair in pairs(&run, from, to)? {
+        let moved = pair.copy().await?;
+        let compared = pair.compare(repair, true).await?;
+        reports.push(pair.report(Some(moved), compared));
+    }
+    Ok(reports)
+}
+
+/// Copies each table and each bucket of the source, and compares nothing.
+pub(crate) async fn copy(
+    from: &Side,
+    to: &Side,
+    journal: &Journal,
+    options: &Options,
+    watch: &dyn Watch,
+) -> Result<Vec<Report>> {
+    let run = Run::new(journal, options, watch);
+    let mut reports = Vec::new();
+    for pair in pairs(&run, from, to)? {
+        let moved = pair.copy().await?;
+        reports.push(pair.report(Some(moved), Counts::default()));
+    }
+    Ok(reports)
+}
+
+/// Compares both sides, and reports each difference to `watch`. With `repair` the target becomes equal to the source.
+///
+/// The content of objects is read on both sides. Errors: those of both sides.
+pub async fn verify(
+    from: &Side,
+    to: &Side,
+    repair: bool,
+    options: &Options,
+    watch: &dyn Watch,
+) -> Result<Vec<Report>> {
+    let journal = Journal::in_memory()?;
+    let run = Run::new(&journal, options, watch);
+    let repair = Repair { writes: repair, deletes: repair && options.delete_extra };
+    let mut reports = Vec::new();
+    for pair in pairs(&run, from, to)? {
+        let compared = pair.compare(repair, false).await?;
+        reports.push(pair.report(None, compared));
+    }
+    Ok(reports)
+}
+
+/// A resource on both sides.
+struct Pair<'a> {
+    kind: ResourceKind,
+    name: &'a str,
+    of: Resource<'a>,
+}
+
+enum Resource<'a> {
+    Table(TableMove<'a>),
+    Bucket(BucketMove<'a>),
+}
+
+impl Pair<'_> {
+    async fn copy(&self) -> Result<Sums> {
+        match &self.of {
+            Resource::Table(table) => table.copy().await,
+            Resource::Bucket(bucket) => bucket.copy().await,
+        }
+        .map_err(|error| self.named(error))
+    }
+
+    async fn compare(&self, repair: Repair, trusted: bool) -> Result<Counts> {
+        match &self.of {
+            Resource::Table(table) => table.compare(repair).await,
+            Resource::Bucket(bucket) => bucket.compare(repair, trusted).await,
+        }
+        .map_err(|error| self.named(error))
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.with_resource(format!("{} `{}`", self.kind, self.name))
+    }
+
+    fn report(&self, moved: Option<Sums>, compared: Counts) -> Report {
+        Report { kind: self.kind, name: self.name.to_owned(), moved, compared }
+    }
+}
+
+/// The resources of the source, each with that of the target. Errors: `Config` for one that the target does not have.
+fn pairs<'a>(run: &'a Run<'a>, from: &'a Side, to: &'a Side) -> Result<Vec<Pair<'a>>> {
+    let pair = |(kind, name): (ResourceKind, &'a str)| {
+        let missing = || Error::config(format!("{} has no {kind} `{name}`, which {} has", to.name(), from.name()));
+        let resource = run.journal.resource(&format!("{kind}/{name}"))?;
+        let of = match (from.table(name), from.bucket(name)) {
+            (Some(from), _) if kind == ResourceKind::Table => {
+                Resource::Table(TableMove { run, name, from, to: to.table(name).ok_or_else(missing)?, resource })
+            }
+            (_, Some(from)) => {
+                Resource::Bucket(BucketMove { run, name, from, to: to.bucket(name).ok_or_else(missing)?, resource })
+            }
+            _ => return Err(missing()),
+        };
+        Ok(Pair { kind, name, of })
+    };
+    from.names().map(pair).collect()
+}

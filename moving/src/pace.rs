@@ -1,0 +1,178 @@
+//! The pace of the requests to one side: limits of the user, and what the service itself can take.
+
+use std::future::Future;
+use std::time::Duration;
+
+use isobar_abstraction::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::stop::Stop;
+
+/// The most requests in flight to one side.
+const MOST: usize = 64;
+
+/// The requests in flight at the beginning.
+const FIRST: usize = 16;
+
+/// For how long a request is repeated that fails each time. The adapter has repeated it before that.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// Limits of the requests to each side.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rates {
+    /// Requests per second.
+    pub requests: Option<f64>,
+    /// Millions of bytes per second.
+    pub megabytes: Option<f64>,
+}
+
+/// Lets requests to one side begin. Fewer are in flight after one was throttled, and more after others were not.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    state: Mutex<State>,
+    changed: Notify,
+    requests: Option<Bucket>,
+    bytes: Option<Bucket>,
+    stop: Stop,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: usize,
+    active: usize,
+    /// Requests since the last change of the limit that were not throttled.
+    served: usize,
+    paused: Option<Instant>,
+}
+
+impl Pace {
+    pub(crate) fn new(rates: Rates, stop: Stop) -> Self {
+        let state = State { limit: FIRST, active: 0, served: 0, paused: None };
+        let bucket = |rate: Option<f64>, scale: f64| rate.map(|rate| Bucket::new(rate * scale));
+        let (requests, bytes) = (bucket(rates.requests, 1.0), bucket(rates.megabytes, 1e6));
+        Self { state: Mutex::new(state), changed: Notify::new(), requests, bytes, stop }
+    }
+
+    /// Waits until so many bytes may be sent or received.
+    pub(crate) async fn bytes(&self, bytes: u64) {
+        if let Some(bucket) = &self.bytes {
+            bucket.take(bytes as f64).await;
+        }
+    }
+
+    /// Runs a request that may be repeated, until it succeeds, fails for good or has failed for two minutes.
+    pub(crate) async fn run<T, F: Future<Output = Result<T>>>(&self, request: impl Fn() -> F) -> Result<T> {
+        let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
+        loop {
+            let error = match self.once(&request).await {
+                Err(error) if error.is_retryable() => error,
+                done => return done,
+            };
+            let left = PATIENCE.checked_sub(began.elapsed());
+            let wait = error.retry_after().unwrap_or(pause);
+            if left.is_none_or(|left| left < wait) || self.stop.is_set() {
+                return Err(error);
+            }
+            self.slow_down(&error, wait);
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.stop.wait() => return Err(error),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn once<T, F: Future<Output = Result<T>>>(&self, request: &impl Fn() -> F) -> Result<T> {
+        if let Some(bucket) = &self.requests {
+            bucket.take(1.0).await;
+        }
+        let _entered = self.enter().await;
+        let done = request().await;
+        if done.is_ok() {
+            self.speed_up();
+        }
+        done
+    }
+
+    async fn enter(&self) -> Entered<'_> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let paused = {
+                let mut state = self.state.lock();
+                let paused = state.paused.filter(|until| *until > Instant::now());
+                if paused.is_none() && state.active < state.limit {
+                    state.active += 1;
+                    return Entered(self);
+                }
+                paused
+            };
+            match paused {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => changed.await,
+            }
+        }
+    }
+
+    fn slow_down(&self, error: &Error, wait: Duration) {
+        let mut state = self.state.lock();
+        (state.limit, state.served) = ((state.limit / 2).max(1), 0);
+        if error.kind() == ErrorKind::Throttled {
+            let until = Instant::now() + wait;
+            state.paused = Some(state.paused.map_or(until, |paused| paused.max(until)));
+        }
+    }
+
+    fn speed_up(&self) {
+        let mut state = self.state.lock();
+        state.served += 1;
+        if state.served >= state.limit {
+            (state.limit, state.served) = ((state.limit + 1).min(MOST), 0);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+}
+
+/// A request in flight.
+struct Entered<'a>(&'a Pace);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().active -= 1;
+        self.0.changed.notify_one();
+    }
+}
+
+/// A rate, in units per second.
+#[derive(Debug)]
+struct Bucket {
+    rate: f64,
+    /// When the units that were taken until now are due.
+    due: Mutex<Option<Instant>>,
+}
+
+impl Bucket {
+    fn new(rate: f64) -> Self {
+        Self { rate: rate.max(f64::MIN_POSITIVE), due: Mutex::new(None) }
+    }
+
+    /// The first units of a second do not wait.
+    async fn take(&self, units: f64) {
+        let now = Instant::now();
+        let cost = Duration::try_from_secs_f64(units / self.rate).unwrap_or(Duration::from_secs(3600));
+        let at = {
+            let mut due = self.due.lock();
+            let at = due.unwrap_or(now).max(now);
+            *due = Some(at + cost);
+            at
+        };
+        tokio::time::sleep_until(at).await;
+    }
+}

@@ -1,0 +1,169 @@
+//! Comparing one table on both sides: by sums of hashes first, then only the parts that differ.
+
+use futures_util::stream::{self, TryStreamExt};
+use isobar_abstraction::driver::ResourceKind;
+use isobar_abstraction::driver::key_value::{Item, Key};
+use isobar_abstraction::{ErrorKind, Result};
+use parking_lot::Mutex;
+
+use crate::digest::{Digest, Parts, item_hash, part_of};
+use crate::journal::{Change, ItemRecord};
+use crate::pace::Pace;
+use crate::report::{Counts, Difference, Phase};
+use crate::run::{Repair, Run};
+use crate::side::TableSide;
+use crate::table::{TableMove, pages};
+
+impl TableMove<'_> {
+    /// Compares both sides, and repairs what differs.
+    pub(crate) async fn compare(&self, repair: Repair) -> Result<Counts> {
+        let run = self.run;
+        run.watch.phase(ResourceKind::Table, self.name, Phase::Verifying);
+        let (source, target) =
+            tokio::try_join!(digest(run, self.from, &run.source), digest(run, self.to, &run.target))?;
+        let parts = source.differing(&target);
+        let mut counts = Counts { equal: source.count_without(&parts), ..Counts::default() };
+        if !parts.is_empty() {
+            let counts = Mutex::new(&mut counts);
+            let at_source = async |page| self.compare_page(page, repair, &counts).await;
+            each_page(run, self.from, &run.source, &parts, at_source).await?;
+            let at_target = async |page| self.find_extra(page, repair, &counts).await;
+            each_page(run, self.to, &run.target, &parts, at_target).await?;
+        }
+        run.journal.flush().await?;
+        Ok(counts)
+    }
+
+    /// Compares items of the source with those of the target.
+    async fn compare_page(&self, page: Vec<Item>, repair: Repair, counts: &Mutex<&mut Counts>) -> Result<()> {
+        let keys: Vec<Key> = page.iter().map(|item| item.key.clone()).collect();
+        let found = self.read(self.to, &self.run.target, &keys).await?;
+        let mut wrong = Vec::new();
+        for (item, found) in page.iter().zip(&found) {
+            match difference(item, found.as_ref()) {
+                None => counts.lock().equal += 1,
+                Some(difference) => wrong.push((item, difference)),
+            }
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        if repair.writes {
+            self.repair(wrong, counts).await
+        } else {
+            for (item, difference) in wrong {
+                self.report(&item.key, difference, counts);
+            }
+            Ok(())
+        }
+    }
+
+    /// Writes items to the target, and reads them back.
+    async fn repair(&self, wrong: Vec<(&Item, Difference)>, counts: &Mutex<&mut Counts>) -> Result<()> {
+        let items: Vec<&Item> = wrong.iter().map(|(item, _)| *item).collect();
+        // The source may have changed since: what counts is the item that is there now.
+        let keys: Vec<Key> = items.iter().map(|item| item.key.clone()).collect();
+        let now = self.read(self.from, &self.run.source, &keys).await?;
+        let now: Vec<Item> = now.into_iter().flatten().collect();
+        let some: Vec<&Item> = now.iter().collect();
+        for (key, error) in self.write(&some).await? {
+            self.run.unfit(&self.place(&key), error.message())?;
+        }
+        let keys: Vec<Key> = now.iter().map(|item| item.key.clone()).collect();
+        let found = self.read(self.to, &self.run.target, &keys).await?;
+        let mut written = Vec::new();
+        for (item, found) in now.iter().zip(&found) {
+            match difference(item, found.as_ref()) {
+                None => {
+                    counts.lock().equal += 1;
+                    counts.lock().repaired += 1;
+                    written.push((item.key.clone(), ItemRecord { hash: item_hash(item), ours: true }));
+                }
+                Some(difference) => self.report(&item.key, difference, counts),
+            }
+        }
+        self.run.journal.note(Change::Wrote { resource: self.resource, number: None, items: written })
+    }
+
+    /// Finds the items of the target that the source does not have.
+    async fn find_extra(&self, page: Vec<Item>, repair: Repair, counts: &Mutex<&mut Counts>) -> Result<()> {
+        let keys: Vec<Key> = page.iter().map(|item| item.key.clone()).collect();
+        let found = self.read(self.from, &self.run.source, &keys).await?;
+        for (item, _) in page.into_iter().zip(found).filter(|(_, found)| found.is_none()) {
+            if repair.deletes {
+                let deleted =
+                    self.run.target.run(|| self.to.driver.delete(&item.key, Some(&item.version))).await;
+                match deleted {
+                    Ok(()) => {
+                        counts.lock().repaired += 1;
+                        let keys = vec![item.key];
+                        self.run.journal.note(Change::Forget { resource: self.resource, keys })?;
+                        continue;
+                    }
+                    Err(error) if error.kind() == ErrorKind::Conflict => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.report(&item.key, Difference::Extra, counts);
+        }
+        Ok(())
+    }
+
+    fn report(&self, key: &Key, difference: Difference, counts: &Mutex<&mut Counts>) {
+        counts.lock().count(difference);
+        self.run.watch.difference(&self.place(key), difference);
+    }
+}
+
+/// How an item of the target differs; `None` if it does not.
+fn difference(item: &Item, found: Option<&Item>) -> Option<Difference> {
+    match found {
+        None => Some(Difference::Missing),
+        Some(found) if found.value != item.value => Some(Difference::Value),
+        Some(found) if found.expires_at != item.expires_at => Some(Difference::Expiry),
+        Some(_) => None,
+    }
+}
+
+/// The sums of a whole table.
+async fn digest(run: &Run<'_>, side: &TableSide, pace: &Pace) -> Result<Digest> {
+    let digest = Mutex::new(Digest::default());
+    let add = async |page: Vec<Item>| {
+        let hashes: Vec<_> = page.iter().map(|item| (part_of(&item.key), item_hash(item))).collect();
+        run.watch.done(page.len() as u64, 0);
+        let mut digest = digest.lock();
+        hashes.into_iter().for_each(|(part, hash)| digest.add(part, hash));
+        Ok(())
+    };
+    stream::iter((0..side.segments).map(Ok))
+        .try_for_each_concurrent(None, |segment| {
+            let pages = pages(side, pace, segment, side.segments);
+            pages.try_for_each(|page| async {
+                run.check_stop()?;
+                add(page).await
+            })
+        })
+        .await?;
+    Ok(digest.into_inner())
+}
+
+/// Visits the items of some parts of a table.
+async fn each_page(
+    run: &Run<'_>,
+    side: &TableSide,
+    pace: &Pace,
+    parts: &Parts,
+    visit: impl AsyncFn(Vec<Item>) -> Result<()>,
+) -> Result<()> {
+    for segment in 0..side.segments {
+        let mut pages = std::pin::pin!(pages(side, pace, segment, side.segments));
+        while let Some(mut page) = pages.try_next().await? {
+            run.check_stop()?;
+            page.retain(|item| parts.contain(&item.key));
+            if !page.is_empty() {
+                visit(page).await?;
+            }
+        }
+    }
+    Ok(())
+}
