@@ -24,6 +24,9 @@ use crate::upload;
 /// The names of one page of a list.
 const PAGE: usize = 1_000;
 
+/// The objects that are copied in parallel.
+const COPIED: usize = 32;
+
 /// The objects that are compared in parallel.
 const COMPARED: usize = 8;
 
@@ -63,7 +66,7 @@ impl BucketMove<'_> {
     pub(crate) async fn copy(&self) -> Result<Sums> {
         self.run.watch.phase(ResourceKind::Bucket, self.name, Phase::Copying);
         let sums = Mutex::new(Sums::default());
-        let copies = self.pairs().map_ok(|pair| self.copy_one(pair, &sums)).try_buffer_unordered(self.to.parallel);
+        let copies = self.pairs().map_ok(|pair| self.copy_one(pair, &sums)).try_buffer_unordered(COPIED);
         copies.try_for_each(|()| std::future::ready(self.run.check_stop())).await?;
         self.run.journal.flush().await?;
         Ok(sums.into_inner())
@@ -134,7 +137,7 @@ impl BucketMove<'_> {
 
     async fn delete(&self, target: &ObjectMeta) -> Result<()> {
         let store = self.to.driver.object_store();
-        let delete = async || {
+        let delete = || async {
             let paths = stream::iter([Ok(target.location.clone())]).boxed();
             store.delete_stream(paths).try_for_each(|_| std::future::ready(Ok(()))).await.map_err(Error::from)
         };
@@ -153,7 +156,7 @@ impl BucketMove<'_> {
         let units = upload::units(source.size);
         let _memory = self.run.memory.acquire_many(units).await.map_err(|_| Error::internal("the memory was closed"))?;
         let unfit = Mutex::new(None);
-        let copy = async || {
+        let copy = || async {
             let Some(object) = self.open(self.from, source).await? else { return Ok(None) };
             self.run.source.bytes(object.meta.size).await;
             self.run.target.bytes(object.meta.size).await;
@@ -258,7 +261,7 @@ impl BucketMove<'_> {
     async fn head(&self, side: &BucketSide, meta: &ObjectMeta) -> Result<Option<ObjectMeta>> {
         let store = side.driver.object_store();
         let options = || GetOptions::default().with_head(true);
-        let head = async || store.get_opts(&meta.location, options()).await.map_err(Error::from);
+        let head = || async { store.get_opts(&meta.location, options()).await.map_err(Error::from) };
         match self.run.target.run(head).await {
             Ok(got) => Ok(Some(got.meta)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -282,8 +285,8 @@ impl BucketMove<'_> {
     /// Reads an object on both sides. `None` if they are equal, or the object does not exist any more.
     async fn difference(&self, source: &ObjectMeta, target: &ObjectMeta) -> Result<Option<Difference>> {
         for _ in 0..ATTEMPTS {
-            let one = async || self.read(self.from, source, &self.run.source).await;
-            let other = async || self.read(self.to, target, &self.run.target).await;
+            let one = || self.read(self.from, source, &self.run.source);
+            let other = || self.read(self.to, target, &self.run.target);
             match tokio::try_join!(self.run.source.run(one), self.run.target.run(other)) {
                 Ok((None, _)) => return Ok(None),
                 Ok((Some(_), None)) => return Ok(Some(Difference::Missing)),

@@ -53,11 +53,6 @@ impl Digest {
         }
     }
 
-    /// The items of all parts.
-    pub(crate) fn count(&self) -> u64 {
-        self.0.iter().map(|(count, _)| count).sum()
-    }
-
     /// The parts in which two tables differ.
     pub(crate) fn differing(&self, other: &Self) -> Parts {
         Parts(self.0.iter().zip(&other.0).map(|(one, other)| one != other).collect())

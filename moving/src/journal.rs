@@ -246,22 +246,6 @@ impl Journal {
         let found = objects.get((resource, name)).map_err(failed)?;
         found.map(|found| serde_json::from_slice(found.value()).map_err(Error::from)).transpose()
     }
-
-    /// The names of the objects of a resource after `after`, at most `limit`, in byte order.
-    pub(crate) fn object_names(&self, resource: u16, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
-        let objects = self.database.begin_read().map_err(failed)?.open_table(OBJECTS).map_err(failed)?;
-        let first = after.map_or(Bound::Included((resource, "")), |after| Bound::Excluded((resource, after)));
-        let mut names = Vec::new();
-        for row in objects.range::<(u16, &str)>((first, Bound::Unbounded)).map_err(failed)? {
-            let (place, _) = row.map_err(failed)?;
-            let (of, name) = place.value();
-            if of != resource || names.len() == limit {
-                break;
-            }
-            names.push(name.to_owned());
-        }
-        Ok(names)
-    }
 }
 
 impl Drop for Journal {

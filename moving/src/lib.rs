@@ -1,5 +1,6 @@
 //! Moving data: makes the tables and buckets of one side equal to those of another, on the driver traits of isobar.
 
+pub mod backup;
 mod bucket;
 mod digest;
 mod fit;
@@ -15,7 +16,7 @@ mod upload;
 mod verify;
 
 pub use journal::Journal;
-pub use mover::{migrate, verify};
+pub use mover::{backup, migrate, verify};
 pub use pace::Rates;
 pub use report::{Counts, Difference, Phase, Place, Report, Sums, Watch};
 pub use run::Options;

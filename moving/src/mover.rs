@@ -1,8 +1,13 @@
 //! Moving and comparing all resources of two sides.
 
-use isobar_abstraction::driver::ResourceKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use isobar_abstraction::driver::{Clock, ResourceKind};
 use isobar_abstraction::{Error, Result};
 
+use crate::backup::{Backup, BackupWriter};
 use crate::bucket::BucketMove;
 use crate::journal::Journal;
 use crate::report::{Counts, Report, Sums, Watch};
@@ -19,51 +24,68 @@ use crate::table::TableMove;
 /// Errors: those of both sides; `Config` for a resource that the target does not have; `InvalidInput` for what cannot be
 /// carried, unless [`Options::skip_unfit`] is set; `Unavailable` after [`Options::stop`]. After each of them the same call
 /// continues.
-pub async fn migrate(
-    from: &Side,
-    to: &Side,
-    journal: &Journal,
-    options: &Options,
-    watch: &dyn Watch,
-) -> Result<Vec<Report>> {
-    let run = Run::new(journal, options, watch);
-    let repair = Repair { writes: true, deletes: options.delete_extra };
+pub fn migrate<'a>(
+    from: &'a Side,
+    to: &'a Side,
+    journal: &'a Journal,
+    options: &'a Options,
+    watch: &'a dyn Watch,
+) -> BoxFuture<'a, Result<Vec<Report>>> {
+    Box::pin(async move {
+        let run = Run::new(journal, options, watch);
+        let repair = Repair { writes: true, deletes: options.delete_extra };
+        let mut reports = Vec::new();
+        for pair in pairs(&run, from, to)? {
+            let moved = pair.copy().await?;
+            let compared = pair.compare(repair, true).await?;
+            reports.push(pair.report(Some(moved), compared));
+        }
+        Ok(reports)
+    })
+}
+
+/// Writes all tables and buckets of the source to a backup file, which replaces one that is there. Then the file is opened,
+/// checked, and compared with the source: what was written to the source meanwhile differs.
+///
+/// `clock` is that of the source. Errors: those of the source and of the disk; a file that is there is not changed then.
+pub fn backup<'a>(
+    from: &'a Side,
+    file: &'a Path,
+    clock: Arc<dyn Clock>,
+    options: &'a Options,
+    watch: &'a dyn Watch,
+) -> BoxFuture<'a, Result<Vec<Report>>> {
+    Box::pin(async move {
+    let journal = Journal::in_memory()?;
+    let run = Run::new(&journal, options, watch);
+    let writer = BackupWriter::create(file, from)?;
+    let to = writer.side(from);
+    let mut moved = Vec::new();
+    for pair in pairs(&run, from, &to)? {
+        moved.push(pair.copy().await?);
+    }
+    writer.finish()?;
+    let to = Backup::open(file, clock)?.side();
     let mut reports = Vec::new();
-    for pair in pairs(&run, from, to)? {
-        let moved = pair.copy().await?;
-        let compared = pair.compare(repair, true).await?;
+    for (pair, moved) in pairs(&run, from, &to)?.into_iter().zip(moved) {
+        let compared = pair.compare(Repair::default(), true).await?;
         reports.push(pair.report(Some(moved), compared));
     }
     Ok(reports)
-}
-
-/// Copies each table and each bucket of the source, and compares nothing.
-pub(crate) async fn copy(
-    from: &Side,
-    to: &Side,
-    journal: &Journal,
-    options: &Options,
-    watch: &dyn Watch,
-) -> Result<Vec<Report>> {
-    let run = Run::new(journal, options, watch);
-    let mut reports = Vec::new();
-    for pair in pairs(&run, from, to)? {
-        let moved = pair.copy().await?;
-        reports.push(pair.report(Some(moved), Counts::default()));
-    }
-    Ok(reports)
+    })
 }
 
 /// Compares both sides, and reports each difference to `watch`. With `repair` the target becomes equal to the source.
 ///
 /// The content of objects is read on both sides. Errors: those of both sides.
-pub async fn verify(
-    from: &Side,
-    to: &Side,
+pub fn verify<'a>(
+    from: &'a Side,
+    to: &'a Side,
     repair: bool,
-    options: &Options,
-    watch: &dyn Watch,
-) -> Result<Vec<Report>> {
+    options: &'a Options,
+    watch: &'a dyn Watch,
+) -> BoxFuture<'a, Result<Vec<Report>>> {
+    Box::pin(async move {
     let journal = Journal::in_memory()?;
     let run = Run::new(&journal, options, watch);
     let repair = Repair { writes: repair, deletes: repair && options.delete_extra };
@@ -73,6 +95,7 @@ pub async fn verify(
         reports.push(pair.report(None, compared));
     }
     Ok(reports)
+    })
 }
 
 /// A resource on both sides.

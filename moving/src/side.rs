@@ -40,17 +40,10 @@ pub(crate) struct TableSide {
 pub(crate) struct BucketSide {
     pub(crate) driver: Arc<dyn Blob>,
     pub(crate) limits: Limits,
-    /// The names of metadata that the service accepts.
-    pub(crate) provider: &'static str,
-    /// The objects that are written in parallel.
-    pub(crate) parallel: usize,
 }
 
 /// The segments of a scan of a service. What is on this machine reads all of a table for each segment.
 const SEGMENTS: u32 = 8;
-
-/// The objects that are written in parallel to a service.
-const OBJECTS: usize = 32;
 
 impl Side {
     /// A side without resources. The name is for people, such as `aws:prod`.
@@ -90,9 +83,7 @@ impl Side {
     /// Adds a bucket.
     #[must_use]
     pub fn with_bucket(mut self, name: &str, driver: Arc<dyn Blob>, profile: &Profile) -> Self {
-        let parallel = if profile.provider == FILE { 1 } else { OBJECTS };
-        let bucket = BucketSide { driver, limits: profile.limits, provider: profile.provider, parallel };
-        self.buckets.insert(name.to_owned(), bucket);
+        self.buckets.insert(name.to_owned(), BucketSide { driver, limits: profile.limits });
         self
     }
 

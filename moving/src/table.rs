@@ -8,8 +8,10 @@
 //!
 //! A scan is no snapshot: what is written to the source meanwhile is found by the next run, because its hash is another one.
 
+use std::future::ready;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::future::try_join_all;
 use futures_util::stream::{self, Stream, TryStreamExt};
 use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::key_value::{Item, Items, Key, Put, ScanSegment};
@@ -177,7 +179,7 @@ impl TableMove<'_> {
         let put = |item: &&Item| Put::new(&item.key, item.value.clone()).with_expires_at(item.expires_at);
         let left = Mutex::new(items.iter().map(put).collect::<Vec<_>>());
         let refused = Mutex::new(Vec::new());
-        let attempt = async || {
+        let attempt = || async {
             let puts = left.lock().clone();
             let results = self.to.driver.put_many(puts.clone()).await;
             let mut retried = None;
@@ -223,9 +225,9 @@ impl Copy<'_> {
             pages(from, &run.source, segment, from.segments)
                 .map_ok(|page| self.write_page(page))
                 .try_buffer_unordered(PAGES)
-                .try_for_each(|()| std::future::ready(run.check_stop()))
+                .try_for_each(|()| ready(run.check_stop()))
         };
-        stream::iter((0..from.segments).map(Ok)).try_for_each_concurrent(None, segment).await
+        try_join_all((0..from.segments).map(segment)).await.map(drop)
     }
 
     async fn write_page(&self, page: Vec<Item>) -> Result<()> {

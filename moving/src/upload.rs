@@ -34,10 +34,6 @@ fn part_of(size: u64) -> u64 {
     PART.max(size.div_ceil(PARTS))
 }
 
-/// The size of an object that is written in parts, for stores that must know it before.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ExpectedSize(pub(crate) u64);
-
 /// Writes an object, and returns the hash of its content and its size. Errors: those of both sides; then nothing is visible.
 pub(crate) async fn object(
     store: &dyn ObjectStore,
@@ -54,8 +50,7 @@ pub(crate) async fn object(
         let written = store.put_opts(&at, content.into(), options).await?;
         return Ok((hex(hash), size, written));
     }
-    let mut options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
-    options.extensions.insert(ExpectedSize(size));
+    let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
     let mut upload = store.put_multipart_opts(&at, options).await?;
     let written = match parts(&mut *upload, object, &mut hash).await {
         Ok(()) => upload.complete().await.map_err(Error::from),

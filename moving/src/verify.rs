@@ -1,9 +1,12 @@
 //! Comparing one table on both sides: by sums of hashes first, then only the parts that differ.
 
-use futures_util::stream::{self, TryStreamExt};
+use std::future::ready;
+
+use futures_util::future::try_join_all;
+use futures_util::stream::{self, Stream, TryStreamExt};
 use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::key_value::{Item, Key};
-use isobar_abstraction::{ErrorKind, Result};
+use isobar_abstraction::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
 use crate::digest::{Digest, Parts, item_hash, part_of};
@@ -25,10 +28,16 @@ impl TableMove<'_> {
         let mut counts = Counts { equal: source.count_without(&parts), ..Counts::default() };
         if !parts.is_empty() {
             let counts = Mutex::new(&mut counts);
-            let at_source = async |page| self.compare_page(page, repair, &counts).await;
-            each_page(run, self.from, &run.source, &parts, at_source).await?;
-            let at_target = async |page| self.find_extra(page, repair, &counts).await;
-            each_page(run, self.to, &run.target, &parts, at_target).await?;
+            let mut pages = std::pin::pin!(pages_of(self.from, &run.source, &parts));
+            while let Some(page) = pages.try_next().await? {
+                run.check_stop()?;
+                self.compare_page(page, repair, &counts).await?;
+            }
+            let mut pages = std::pin::pin!(pages_of(self.to, &run.target, &parts));
+            while let Some(page) = pages.try_next().await? {
+                run.check_stop()?;
+                self.find_extra(page, repair, &counts).await?;
+            }
         }
         run.journal.flush().await?;
         Ok(counts)
@@ -128,42 +137,28 @@ fn difference(item: &Item, found: Option<&Item>) -> Option<Difference> {
 /// The sums of a whole table.
 async fn digest(run: &Run<'_>, side: &TableSide, pace: &Pace) -> Result<Digest> {
     let digest = Mutex::new(Digest::default());
-    let add = async |page: Vec<Item>| {
+    let add = |page: Vec<Item>| {
         let hashes: Vec<_> = page.iter().map(|item| (part_of(&item.key), item_hash(item))).collect();
         run.watch.done(page.len() as u64, 0);
         let mut digest = digest.lock();
         hashes.into_iter().for_each(|(part, hash)| digest.add(part, hash));
-        Ok(())
+        run.check_stop()
     };
-    stream::iter((0..side.segments).map(Ok))
-        .try_for_each_concurrent(None, |segment| {
-            let pages = pages(side, pace, segment, side.segments);
-            pages.try_for_each(|page| async {
-                run.check_stop()?;
-                add(page).await
-            })
-        })
-        .await?;
+    let segments = (0..side.segments).map(|segment| pages(side, pace, segment, side.segments));
+    let segments: Vec<_> = segments.map(|pages| pages.try_for_each(|page| ready(add(page)))).collect();
+    try_join_all(segments).await?;
     Ok(digest.into_inner())
 }
 
-/// Visits the items of some parts of a table.
-async fn each_page(
-    run: &Run<'_>,
-    side: &TableSide,
-    pace: &Pace,
-    parts: &Parts,
-    visit: impl AsyncFn(Vec<Item>) -> Result<()>,
-) -> Result<()> {
-    for segment in 0..side.segments {
-        let mut pages = std::pin::pin!(pages(side, pace, segment, side.segments));
-        while let Some(mut page) = pages.try_next().await? {
-            run.check_stop()?;
-            page.retain(|item| parts.contain(&item.key));
-            if !page.is_empty() {
-                visit(page).await?;
-            }
-        }
-    }
-    Ok(())
+/// The items of some parts of a table.
+fn pages_of<'a>(
+    side: &'a TableSide,
+    pace: &'a Pace,
+    parts: &'a Parts,
+) -> impl Stream<Item = Result<Vec<Item>>> + Send + 'a {
+    let segments = stream::iter((0..side.segments).map(|segment| Ok::<_, Error>(pages(side, pace, segment, side.segments))));
+    segments.try_flatten().map_ok(|mut page: Vec<Item>| {
+        page.retain(|item| parts.contain(&item.key));
+        page
+    })
 }

@@ -6,6 +6,7 @@ mod lacks;
 pub mod memory;
 mod panics;
 pub mod rows;
+pub mod strange;
 mod suite;
 pub mod target;
 pub mod trials;

@@ -33,6 +33,7 @@ use futures_util::{Stream, stream};
 use isobar::Result;
 use isobar::blob::{Bucket, ListCursor, ListPage, ListQuery};
 
+use crate::strange::STRANGE_KEYS;
 use crate::Trial;
 
 /// All of them.
@@ -63,92 +64,6 @@ pub fn all() -> Vec<Trial> {
     ]
     .concat()
 }
-
-/// Keys that a service or a file system forbids, takes for another, or for a way out of its place;
-/// all different, in no order.
-const STRANGE_KEYS: &[&str] = &[
-    "a",
-    "A",
-    "a/b",
-    "a/b/c",
-    "a/B",
-    "ab",
-    "/",
-    "//",
-    "/abs",
-    "/a/b",
-    "a/",
-    "a//",
-    "a//b",
-    "a///b",
-    ".",
-    "..",
-    "...",
-    "./a",
-    "a/.",
-    "a/..",
-    "a/./b",
-    "a/../b",
-    "../../etc/passwd",
-    "a.",
-    "a..",
-    "a./b",
-    ".hidden",
-    ".tmp/a",
-    "a.tmp",
-    "a.json",
-    "CON",
-    "con",
-    "nul.txt",
-    "aux.",
-    "LPT1/a",
-    "C:\\windows",
-    "\\",
-    "a\\b",
-    "..\\..\\a",
-    "%",
-    "%%",
-    "%00",
-    "%2F",
-    "%2e%2e",
-    "a%2Fb",
-    "a%5Cb",
-    "100%",
-    "\0",
-    "a\0b",
-    "a\nb",
-    "\u{1}",
-    "\u{7f}",
-    "\u{85}",
-    "\u{81}/a",
-    "\u{e000}",
-    ".well-known/acme-challenge/x",
-    "soap",
-    " ",
-    " a",
-    "a ",
-    "a b",
-    "a+b",
-    "a?b=c",
-    "a#b",
-    "a&b;c:d",
-    "a*b<c>|\"d'",
-    "$web",
-    "__isobar__",
-    "{a}",
-    "[a]",
-    "~",
-    "\u{e9}",
-    "e\u{301}",
-    "\u{df}",
-    "SS",
-    "\u{200b}",
-    "\u{2028}",
-    "\u{fffd}",
-    "\u{ffff}",
-    "\u{1f600}/\u{1f600}",
-    "\u{10ffff}",
-];
 
 /// Content of this size in which no two words are the same.
 fn content(size: usize) -> Bytes {

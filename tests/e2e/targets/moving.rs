@@ -1,0 +1,445 @@
+//! Data moves between all pairs of backends: what is hard to move arrives, and nothing is written twice.
+//!
+//! Each side is filled once, by the portable types. The sides that need programs are ignored with the reason where one is missing.
+#![allow(clippy::unwrap_used, clippy::panic)] // a target fails by panicking
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::{Arc, LazyLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use isobar::blob::key;
+use isobar::clock::ManualClock;
+use isobar::driver::key_value::Put;
+use isobar::driver::{Location, Provider, ResourceKind};
+use isobar::local::{LocalConfig, LocalProvider};
+use isobar::memory::MemoryProvider;
+use isobar::object_store::{Attribute, Attributes, PutMultipartOptions, PutOptions};
+use isobar::{Cloud, Error};
+use isobar_conformance::strange::{STRANGE_KEYS, STRANGE_SORTS};
+use isobar_conformance::{Absent, TrialResult};
+use isobar_e2e::backends::cloud::{CloudUnderTest, Services};
+use isobar_e2e::backends::{aws, azure, gcp};
+use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Emulator, MOTO, Node, Python};
+use isobar_moving::backup::Backup;
+use isobar_moving::{Difference, Journal, Options, Place, Report, Side, Watch, backup, migrate, verify};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+const RESOURCES: [(ResourceKind, &str); 2] = [(ResourceKind::Table, "items"), (ResourceKind::Bucket, "files")];
+
+/// The longest time of one trial.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// One backend.
+type Open = Box<dyn Fn(String) -> BoxFuture<'static, Result<Opened, Error>> + Send + Sync>;
+
+#[derive(Clone)]
+struct Opened {
+    provider: Arc<dyn Provider>,
+    clock: ManualClock,
+    _keep: Arc<dyn Send + Sync>,
+}
+
+impl Opened {
+    fn new(provider: impl Provider, clock: &ManualClock, keep: impl Send + Sync + 'static) -> Self {
+        Self { provider: Arc::new(provider), clock: clock.clone(), _keep: Arc::new(keep) }
+    }
+
+    fn side(&self, name: &str) -> Side {
+        Side::new(name).with(&*self.provider, &RESOURCES).unwrap()
+    }
+}
+
+struct Backend {
+    name: &'static str,
+    open: Result<Open, Absent>,
+    filled: OnceCell<Opened>,
+}
+
+impl Backend {
+    fn new(name: &'static str, open: Result<Open, Absent>) -> Arc<Self> {
+        Arc::new(Self { name, open, filled: OnceCell::new() })
+    }
+
+    /// A part of it that no other trial uses.
+    async fn fresh(&self) -> Opened {
+        static OPENED: AtomicU32 = AtomicU32::new(1);
+        let prefix = format!("m{}-", OPENED.fetch_add(1, Ordering::Relaxed));
+        let open = self.open.as_ref().map_err(|absent| absent.reason.clone()).unwrap();
+        open(prefix).await.unwrap()
+    }
+
+    /// A part that has data which are hard to move.
+    async fn filled(&self) -> Opened {
+        let fill = async || {
+            let opened = self.fresh().await;
+            fill(&opened).await.unwrap();
+            opened
+        };
+        self.filled.get_or_init(fill).await.clone()
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let listed = arguments.list;
+    let (backends, guard) = backends(listed);
+    let mut trials = Vec::new();
+    for from in &backends {
+        for to in &backends {
+            let name = format!("{}_to_{}", from.name, to.name);
+            trials.push(trial(name, from, to, |from, to| Box::pin(moves(from, to))));
+        }
+        trials.push(trial(format!("{}_to_file_and_back", from.name), from, from, |from, _| Box::pin(by_file(from))));
+    }
+    for (from, to) in [("memory", "local"), ("local", "moto"), ("moto", "azurite"), ("cosmos", "gcp"), ("gcp", "memory")] {
+        let of = |name: &str| backends.iter().find(|backend| backend.name == name).unwrap();
+        let name = format!("changes_{from}_to_{to}");
+        trials.push(trial(name, of(from), of(to), |from, to| Box::pin(follows_changes(from, to))));
+        let name = format!("differences_{from}_to_{to}");
+        trials.push(trial(name, of(from), of(to), |from, to| Box::pin(finds_differences(from, to))));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(guard);
+    conclusion.exit_code()
+}
+
+/// One for all trials, because the sides that are filled once have tasks on it.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+    &RUNTIME
+}
+
+type Check = fn(Arc<Backend>, Arc<Backend>) -> BoxFuture<'static, TrialResult>;
+
+fn trial(name: String, from: &Arc<Backend>, to: &Arc<Backend>, check: Check) -> Trial {
+    let (from, to) = (Arc::clone(from), Arc::clone(to));
+    Trial::ignorable_test(format!("moving::{name}"), move || {
+        for backend in [&from, &to] {
+            if let Err(absent) = &backend.open {
+                return match absent.is_required() {
+                    true => Err(Failed::from(&absent.reason)),
+                    false => Ok(Completion::ignored_with(&absent.reason)),
+                };
+            }
+        }
+        let ended = runtime().block_on(async { tokio::time::timeout(LIMIT, tokio::spawn(check(from, to))).await });
+        match ended {
+            Ok(Ok(done)) => done.map(|()| Completion::Completed).map_err(|error| format!("{error:?}").into()),
+            Ok(Err(panic)) => Err(panic.to_string().into()),
+            Err(_) => Err(format!("the trial did not end within {LIMIT:?}").into()),
+        }
+    })
+}
+
+/// All backends, and what must live as long as they are used.
+fn backends(listed: bool) -> (Vec<Arc<Backend>>, impl Sized) {
+    let memory: Open = Box::new(|_| {
+        Box::pin(async {
+            let provider = MemoryProvider::default();
+            let clock = provider.manual_clock().clone();
+            Ok(Opened::new(provider, &clock, ()))
+        })
+    });
+    let local: Open = Box::new(|_| {
+        Box::pin(async {
+            let (folder, clock) = (TempDir::new().unwrap(), ManualClock::default());
+            let provider = LocalProvider::with_clock(LocalConfig::new(folder.path()), Arc::new(clock.clone()));
+            Ok(Opened::new(provider, &clock, folder))
+        })
+    });
+    let only_listed = || Absent::new("nothing", "only listed");
+    let moto = if listed { Err(only_listed()) } else { Python::ready() }
+        .map(|python| Emulator::start(&python, MOTO, &[]).unwrap());
+    let azurite = if listed { Err(only_listed()) } else { Node::ready() }.map(|node| Azurite::start(&node).unwrap());
+    let cosmos = if listed { Err(only_listed()) } else { CosmosProgram::ready() }
+        .map(|program| CosmosEmulator::start(&program).unwrap());
+    let google = if listed { Err(only_listed()) } else { gcp::Services::start() };
+    let storage = azurite.as_ref().map(azure::Services::storage).map_err(Clone::clone);
+    let of_moto = moto.as_ref().map(|moto| aws::Services { endpoint: moto.url(), account: "123456789012" });
+    let of_cosmos = match (&storage, &cosmos) {
+        (Ok(storage), Ok(cosmos)) => Ok(storage.clone().with_cosmos(&cosmos.endpoint)),
+        (Err(absent), _) => Err(absent.clone()),
+        (_, Err(absent)) => Err(absent.clone()),
+    };
+    let of_google = google.as_ref().map(|(services, _)| services.clone());
+    let backends = vec![
+        Backend::new("memory", Ok(memory)),
+        Backend::new("local", Ok(local)),
+        Backend::new("moto", of_moto.map(opens).map_err(Clone::clone)),
+        Backend::new("cosmos", of_cosmos.map(opens)),
+        Backend::new("azurite", storage.map(opens)),
+        Backend::new("gcp", of_google.map(opens).map_err(Clone::clone)),
+    ];
+    (backends, (moto, azurite, cosmos, google))
+}
+
+fn opens<S: Services + Clone>(services: S) -> Open {
+    Box::new(move |prefix| {
+        let services = services.clone();
+        Box::pin(async move {
+            let trial = services.open(&prefix).await?;
+            let (provider, clock) = (trial.provider(), trial.clock().clone());
+            Ok(Opened { provider, clock, _keep: Arc::new(trial) })
+        })
+    })
+}
+
+/// Writes items and objects that are hard to move.
+async fn fill(opened: &Opened) -> isobar::Result<()> {
+    let cloud = Cloud::new(Arc::clone(&opened.provider));
+    let items = opened.provider.key_value(&Location::new(ResourceKind::Table, "items"))?;
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_000);
+    let mut puts: Vec<Put> =
+        STRANGE_SORTS.iter().map(|sort| Put::new(("p'\"/\0", *sort), format!("value of {sort:?}"))).collect();
+    puts.extend(STRANGE_SORTS.iter().filter(|it| !it.is_empty()).map(|partition| Put::new(*partition, Bytes::new())));
+    puts.extend([
+        Put::new(("values", "binary"), (0..=255).collect::<Vec<u8>>()),
+        Put::new(("values", "no text"), vec![0xff, 0xfe, 0x00]),
+        Put::new(("values", "json"), r#"{"a": [1, 2.50, "\u0000"]}"#),
+        Put::new(("values", "large"), "x".repeat(389_000)),
+        Put::new(("values", "large binary"), vec![0xe9; 389_000]),
+        Put::new(("values", "to the millisecond"), "x").with_expires_at(now + Duration::from_millis(86_400_123)),
+        Put::new(("values", "expired"), "x").with_expires_at(now + Duration::from_secs(30)),
+        // isobar's own item, which no app sees.
+        Put::new(("values", "\u{10FFFF}\u{10FFFF}once/7"), "done"),
+        Put::new("p".repeat(256), "longest partition"),
+        Put::new(("longest sort key", "s".repeat(512).as_str()), "x"),
+    ]);
+    for done in items.put_many(puts).await {
+        done?;
+    }
+    for _ in 0..3 {
+        items.add(&("counters", "clicks").into(), 1 << 40).await?;
+    }
+    opened.clock.advance(Duration::from_secs(60));
+
+    let files = cloud.bucket("files");
+    let store = opened.provider.blob(&Location::new(ResourceKind::Bucket, "files"))?.object_store();
+    for name in STRANGE_KEYS {
+        files.put(name, format!("content of {name:?}")).await?;
+    }
+    files.put("a//b", "two slashes").await?;
+    files.put("dir/", "a name like a folder").await?;
+    files.put("empty", "").await?;
+    let gzip: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b, 4, 0, 0x43, 0xbe, 0xb7, 0xe8, 1, 0, 0, 0];
+    let attributes = || {
+        Attributes::from_iter([
+            (Attribute::ContentType, "text/css; charset=utf-8"),
+            (Attribute::ContentEncoding, "gzip"),
+            (Attribute::ContentLanguage, "de-CH"),
+            (Attribute::ContentDisposition, "attachment; filename=\"a.css\""),
+            (Attribute::CacheControl, "public, max-age=60"),
+            (Attribute::Metadata("owner".into()), "ada"),
+            (Attribute::Metadata("kind".into()), "~x y"),
+        ])
+    };
+    let options = PutOptions { attributes: attributes(), ..PutOptions::default() };
+    store.put_opts(&key::to_path("style.css.gz", 1_024)?, gzip.to_vec().into(), options).await?;
+    for size in [(5 << 20) + 1, (8 << 20) + 1] {
+        let options = PutMultipartOptions { attributes: attributes(), ..PutMultipartOptions::default() };
+        let mut upload = store.put_multipart_opts(&key::to_path(&format!("parts/{size}"), 1_024)?, options).await?;
+        let content: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        for part in content.chunks(5 << 20) {
+            upload.put_part(part.to_vec().into()).await?;
+        }
+        upload.complete().await?;
+    }
+    Ok(())
+}
+
+/// What a move reports.
+#[derive(Default)]
+struct Found {
+    differences: Mutex<BTreeMap<String, Difference>>,
+    unfit: Mutex<Vec<String>>,
+}
+
+impl Watch for Found {
+    fn difference(&self, at: &Place, difference: Difference) {
+        let key = at.sort.as_ref().map_or(at.key.clone(), |sort| format!("{}/{sort}", at.key));
+        self.differences.lock().insert(key, difference);
+    }
+
+    fn unfit(&self, at: &Place, why: &str) {
+        self.unfit.lock().push(format!("{at}: {why}"));
+    }
+}
+
+fn written(reports: &[Report]) -> u64 {
+    reports.iter().filter_map(|report| report.moved).map(|moved| moved.written).sum()
+}
+
+fn equal(reports: &[Report]) -> u64 {
+    assert!(reports.iter().all(Report::is_equal), "{reports:?}");
+    reports.iter().map(|report| report.compared.equal).sum()
+}
+
+/// The number of all items and objects, without the expired item.
+fn all() -> u64 {
+    let items = STRANGE_SORTS.len() + STRANGE_SORTS.iter().filter(|it| !it.is_empty()).count() + 10;
+    let named = STRANGE_KEYS.iter().filter(|key| ["a//b", "dir/", "empty"].contains(key)).count();
+    (items + STRANGE_KEYS.len() + 6 - named) as u64
+}
+
+async fn moves(from: Arc<Backend>, to: Arc<Backend>) -> TrialResult {
+    let (source, target) = (from.filled().await, to.fresh().await);
+    target.clock.advance(Duration::from_secs(60));
+    let (from, to) = (source.side("from"), target.side("to"));
+    let (journal, found) = (Journal::in_memory()?, Found::default());
+    let first = migrate(&from, &to, &journal, &Options::default(), &found).await?;
+    assert_eq!((written(&first), equal(&first)), (all(), all()), "{:?} {:?}", found.differences, found.unfit);
+    let second = migrate(&from, &to, &journal, &Options::default(), &()).await?;
+    assert_eq!((written(&second), equal(&second)), (0, all()));
+    // Without the journal both sides are read.
+    assert_eq!(equal(&verify(&from, &to, false, &Options::default(), &found).await?), all(), "{:?}", found.differences);
+    let third = migrate(&from, &to, &Journal::in_memory()?, &Options::default(), &()).await?;
+    assert_eq!((written(&third), equal(&third)), (0, all()));
+    Ok(())
+}
+
+async fn by_file(from: Arc<Backend>) -> TrialResult {
+    let (source, target) = (from.filled().await, from.fresh().await);
+    target.clock.advance(Duration::from_secs(60));
+    let folder = TempDir::new()?;
+    let file: PathBuf = folder.path().join("all.isobar");
+    let clock: Arc<dyn isobar::driver::Clock> = Arc::new(source.clock.clone());
+    let made = backup(&source.side("from"), &file, Arc::clone(&clock), &Options::default(), &()).await?;
+    assert_eq!((written(&made), equal(&made)), (all(), all()));
+    let opened = Backup::open(&file, clock)?;
+    let restored =
+        migrate(&opened.side(), &target.side("to"), &Journal::in_memory()?, &Options::default(), &()).await?;
+    assert_eq!((written(&restored), equal(&restored)), (all(), all()));
+    let found = Found::default();
+    let compared = verify(&source.side("from"), &target.side("to"), false, &Options::default(), &found).await?;
+    assert_eq!(equal(&compared), all(), "{:?}", found.differences);
+    let compared = verify(&source.side("from"), &opened.side(), false, &Options::default(), &found).await?;
+    assert_eq!(equal(&compared), all(), "{:?}", found.differences);
+    Ok(())
+}
+
+/// A second run moves what changed, and deletes what an earlier run wrote, and nothing else.
+async fn follows_changes(from: Arc<Backend>, to: Arc<Backend>) -> TrialResult {
+    let (source, target) = (from.fresh().await, to.fresh().await);
+    let cloud = |opened: &Opened| Cloud::new(Arc::clone(&opened.provider));
+    let (ours, theirs) = (cloud(&source), cloud(&target));
+    let (items, files) = (ours.table::<String>("items"), ours.bucket("files"));
+    for n in 0..300 {
+        items.put((format!("p{}", n % 7), format!("{n:04}")), &format!("value {n}")).await?;
+    }
+    for n in 0..30 {
+        files.put(&format!("{n:04}"), format!("content {n}")).await?;
+    }
+    theirs.table::<String>("items").put("theirs", &"was there".to_owned()).await?;
+    theirs.bucket("files").put("theirs", "was there").await?;
+    let (from, to) = (source.side("from"), target.side("to"));
+    let journal = Journal::in_memory()?;
+    let found = Found::default();
+    let first = migrate(&from, &to, &journal, &Options::default(), &found).await?;
+    assert_eq!(written(&first), 330);
+    let extra = |reports: &[Report]| reports.iter().map(|report| report.compared.extra).sum::<u64>();
+    assert_eq!(extra(&first), 2, "{:?}", found.differences);
+
+    items.put(("p0", "0000"), &"another".to_owned()).await?;
+    items.put(("new", ""), &"new".to_owned()).await?;
+    items.delete(("p1", "0001")).await?;
+    files.put("0000", "another").await?;
+    files.put("new", "new").await?;
+    files.delete("0001").await?;
+    let second = migrate(&from, &to, &journal, &Options::default(), &()).await?;
+    assert_eq!((written(&second), extra(&second)), (4, 2));
+    assert_eq!(second.iter().filter_map(|report| report.moved).map(|moved| moved.deleted).sum::<u64>(), 2);
+    let there = theirs.table::<String>("items");
+    assert_eq!(there.get(("p0", "0000")).await?.as_deref(), Some("another"));
+    assert_eq!((there.get(("p1", "0001")).await?, there.get("theirs").await?.as_deref()), (None, Some("was there")));
+    assert_eq!(theirs.bucket("files").get("theirs").await?.bytes().await?, "was there");
+
+    // What was changed at the target since is not what the first run wrote.
+    there.put(("p2", "0002"), &"theirs now".to_owned()).await?;
+    items.delete(("p2", "0002")).await?;
+    let third = migrate(&from, &to, &journal, &Options::default(), &()).await?;
+    assert_eq!((written(&third), extra(&third)), (0, 3));
+    let all = Options::default().with_delete_extra(true);
+    assert!(migrate(&from, &to, &journal, &all, &()).await?.iter().all(Report::is_equal));
+    assert_eq!(there.get("theirs").await?, None);
+    Ok(())
+}
+
+/// Each difference is found, and repaired.
+async fn finds_differences(from: Arc<Backend>, to: Arc<Backend>) -> TrialResult {
+    let (source, target) = (from.fresh().await, to.fresh().await);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_000);
+    let items = |opened: &Opened| opened.provider.key_value(&Location::new(ResourceKind::Table, "items")).unwrap();
+    let store =
+        |opened: &Opened| opened.provider.blob(&Location::new(ResourceKind::Bucket, "files")).unwrap().object_store();
+    let path = |name: &str| key::to_path(name, 1_024).unwrap();
+    let with = |kind: &str, owner: &str| {
+        let attributes = Attributes::from_iter([
+            (Attribute::ContentType, kind.to_owned()),
+            (Attribute::Metadata("owner".into()), owner.to_owned()),
+        ]);
+        PutOptions { attributes, ..PutOptions::default() }
+    };
+    for n in 0..200 {
+        let put = Put::new(("p", format!("{n:04}").as_str()), format!("value {n}"));
+        items(&source).put(put.with_expires_at(now + Duration::from_secs(3_600))).await?;
+    }
+    for n in 0..10 {
+        let content = format!("content {n}");
+        store(&source).put_opts(&path(&format!("{n}")), content.into(), with("text/plain", "ada")).await?;
+    }
+    let (from, to) = (source.side("from"), target.side("to"));
+    let journal = Journal::in_memory()?;
+    assert_eq!(equal(&migrate(&from, &to, &journal, &Options::default(), &()).await?), 210);
+
+    let there = items(&target);
+    there.put(Put::new(("p", "0001"), "Value 1").with_expires_at(now + Duration::from_secs(3_600))).await?;
+    there.put(Put::new(("p", "0002"), "value 2").with_expires_at(now + Duration::from_millis(3_600_001))).await?;
+    there.put(Put::new(("p", "0003"), "value 3")).await?;
+    there.delete(&("p", "0004").into(), None).await?;
+    there.put(Put::new("extra", "x")).await?;
+    let objects = store(&target);
+    objects.put_opts(&path("1"), "Content 1".into(), with("text/plain", "ada")).await?;
+    objects.put_opts(&path("2"), "content 2".into(), with("text/css", "ada")).await?;
+    objects.put_opts(&path("3"), "content 3".into(), with("text/plain", "eve")).await?;
+    theirs(&target).delete("4").await?;
+    objects.put_opts(&path("extra"), "x".into(), PutOptions::default()).await?;
+    let expected = BTreeMap::from([
+        ("p/0001".to_owned(), Difference::Value),
+        ("p/0002".to_owned(), Difference::Expiry),
+        ("p/0003".to_owned(), Difference::Expiry),
+        ("p/0004".to_owned(), Difference::Missing),
+        ("extra/".to_owned(), Difference::Extra),
+        ("1".to_owned(), Difference::Value),
+        ("2".to_owned(), Difference::Type),
+        ("3".to_owned(), Difference::Metadata),
+        ("4".to_owned(), Difference::Missing),
+        ("extra".to_owned(), Difference::Extra),
+    ]);
+    let found = Found::default();
+    let reports = verify(&from, &to, false, &Options::default(), &found).await?;
+    assert_eq!(*found.differences.lock(), expected);
+    assert_eq!(reports.iter().map(|report| report.compared.equal).sum::<u64>(), 202);
+
+    let found = Found::default();
+    let reports = verify(&from, &to, true, &Options::default(), &found).await?;
+    assert_eq!(reports.iter().map(|report| report.compared.repaired).sum::<u64>(), 8);
+    assert!(found.differences.lock().values().all(|difference| *difference == Difference::Extra));
+    let all = Options::default().with_delete_extra(true);
+    assert!(verify(&from, &to, true, &all, &()).await?.iter().all(Report::is_equal));
+    assert_eq!(equal(&verify(&from, &to, false, &Options::default(), &()).await?), 210);
+    Ok(())
+}
+
+fn theirs(opened: &Opened) -> isobar::blob::Bucket {
+    Cloud::new(Arc::clone(&opened.provider)).bucket("files")
+}
