@@ -37,6 +37,7 @@ pub mod key_value {
         put_of_sum, sum_of, with_sums,
     };
     pub use crate::key_value::own::OwnItems;
+    pub use crate::key_value::transaction::put_size;
     pub use crate::key_value::{Key, PutMode, Version};
 }
 

@@ -7,10 +7,11 @@
 
 pub(crate) mod check;
 pub(crate) mod driver;
+mod many;
 pub(crate) mod own;
 mod query;
 mod table;
-mod transaction;
+pub(crate) mod transaction;
 
 use std::fmt;
 use std::time::Duration;

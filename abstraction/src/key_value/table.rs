@@ -222,7 +222,7 @@ impl<T> Table<T> {
     }
 
     /// Checks that an app may use the key.
-    fn checked(&self, operation: &'static str, key: Key) -> Result<Key> {
+    pub(super) fn checked(&self, operation: &'static str, key: Key) -> Result<Key> {
         check_sort(&key.sort).map_err(|error| self.resource.explain(operation, error))?;
         Ok(key)
     }

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 
 use super::check::check_sort;
-use super::{Key, KeyValue, PutMode, PutOptions, Version, Write};
+use super::{Key, KeyValue, Put, PutMode, PutOptions, Version, Write};
 use crate::access::Access;
 use crate::handle::Resource;
 use crate::json::escaped_size;
@@ -202,18 +202,24 @@ fn check_writes(writes: &[Write], limits: &crate::profile::Limits) -> Result<()>
     }
 }
 
-/// The size of a write in JSON, in bytes.
+/// The size of a put in a request, in bytes: that of its key and value in JSON, in the longest form of the services.
+pub fn put_size(put: &Put) -> usize {
+    value_size(&put.value) + key_size(&put.key)
+}
+
 fn size(write: &Write) -> usize {
-    let value = match write {
-        Write::Put(put) => value_size(&put.value),
-        Write::Delete { .. } | Write::Add { .. } => 0,
-    };
-    let Key { partition, sort } = write.key();
+    match write {
+        Write::Put(put) => put_size(put),
+        Write::Delete { key, .. } | Write::Add { key, .. } => key_size(key),
+    }
+}
+
+fn key_size(Key { partition, sort }: &Key) -> usize {
     // Cosmos DB orders by UTF-16, so the adapter stores each byte of a sort key as a character, of two bytes from 0x80 on.
     let wide = sort.bytes().filter(|byte| !byte.is_ascii()).count();
     // A replacement contains the id, in base64, twice. The rest of a request has space for short ids.
     let ids = (sort.len() * 8 / 3).saturating_sub(700);
-    value + ids + escaped_size(partition.as_bytes()) + escaped_size(sort.as_bytes()) + wide
+    ids + escaped_size(partition.as_bytes()) + escaped_size(sort.as_bytes()) + wide
 }
 
 /// The size of a value in JSON. Bytes that are not text, and text with control characters, are stored in base64.

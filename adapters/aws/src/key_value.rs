@@ -23,13 +23,13 @@ use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, Que
 use isobar_abstraction::driver::{Clock, Location};
 use isobar_abstraction::{ErrorKind, Result};
 use isobar_rest::attempt::unique_id;
-use isobar_rest::{Safety, ServiceError, ServiceResult};
+use isobar_rest::{Safety, ServiceError, ServiceResult, put_in_batches};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::profile::ITEM_BYTES;
 use crate::service::{AwsService, JsonApi, read_json};
-use batch::{CONCURRENT_REQUESTS, KEYS};
+use batch::{CONCURRENT_REQUESTS, KEYS, PUTS};
 use condition::{Condition, Guard};
 use stored::{ReadItem, StoredItem, StoredKey};
 use write::{DeleteItem, PutItem};
@@ -150,6 +150,10 @@ impl KeyValue for DynamoKeyValue {
             Ok(_) => Ok(version),
             Err(service_error) => self.settle(service_error, condition, &put.key, Some(&version)).map(|()| version),
         }
+    }
+
+    async fn put_many(&self, puts: Vec<Put>) -> Vec<Result<Version>> {
+        put_in_batches(self, puts, PUTS, |puts| self.put_group(puts)).await
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {

@@ -31,11 +31,11 @@ const TABLE_WRITE: PermissionRow = PermissionRow::new(
     APP,
     "a table",
     "to write",
-    &["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
+    &["dynamodb:PutItem", "dynamodb:BatchWriteItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"],
     "DynamoDB table",
 )
 .of(&[ResourceKind::Table], WRITE)
-.sends(&[&["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"]])
+.sends(&[&["PutItem", "BatchWriteItem", "UpdateItem", "DeleteItem", "TransactWriteItems"]])
 .note("a transaction is authorized as its writes");
 
 const BUCKET_READ: PermissionRow = PermissionRow::new(APP, "a bucket", "to read", &["s3:GetObject"], "S3 objects")

@@ -87,6 +87,7 @@ const NOTES: &[(&str, &str)] = &[
     ("KV-21", "one request is one write"),
     ("KV-22", "stored in several zones before the call returns"),
     ("KV-26", "DynamoDB Streams; the host puts the keys into an SQS queue"),
+    ("KV-27", "`BatchWriteItem`, unprocessed items sent again; puts with a condition by `PutItem`"),
     ("BL-4", "`If-Match`"),
     ("BL-12", "`CopyObject`, from 512 MiB on `UploadPartCopy`, with `If-None-Match`"),
     ("BL-13", "presigned URL, good no longer than the credentials that signed it"),

@@ -68,6 +68,7 @@ const NOTES: &[(&str, &str)] = &[
     ("KV-15", "patch increment under a condition; ETag and retry in Table Storage"),
     ("KV-16", "filter on read; `ttl` deletes in Cosmos DB, nothing does in Table Storage"),
     ("KV-26", "change feed of Cosmos DB, through a Storage Queue; Table Storage has none"),
+    ("KV-27", "transactional batches of one partition; entity group transactions in Table Storage"),
     ("BL-4", "`If-Match`"),
     ("BL-13", "SAS, of the key or of an identity; a PUT needs `x-ms-blob-type`"),
     ("BL-14", "Event Grid, through a queue"),

@@ -22,6 +22,7 @@ use async_trait::async_trait;
 use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::driver::{Clock, Location};
 use isobar_abstraction::{Error, Result};
+use isobar_rest::{PutBatch, put_in_batches, put_together};
 use tokio::sync::OnceCell;
 
 use crate::State;
@@ -31,6 +32,9 @@ pub(crate) use key::key_of;
 #[cfg(test)]
 pub(crate) use key::path;
 use range::{StructuredQuery, ends};
+
+/// The puts of one commit: less than 500 writes and 10 MiB, with room for names and fields.
+const PUTS: PutBatch = PutBatch { puts: 400, bytes: 8_000_000, one_partition: false, requests: 4 };
 
 /// Attempts of a write that loses races against other writes.
 const MAX_ATTEMPTS: u32 = 20;
@@ -106,6 +110,10 @@ impl KeyValue for FirestoreKeyValue {
         let written = self.write("Put", &[Write::Put(put)]).await?;
         let version = written.into_iter().next().flatten();
         version.ok_or_else(|| Error::internal("bug in isobar: a put has no version; please report it"))
+    }
+
+    async fn put_many(&self, puts: Vec<Put>) -> Vec<Result<Version>> {
+        put_in_batches(self, puts, PUTS, |puts| put_together(self, puts)).await
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {

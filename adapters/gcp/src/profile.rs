@@ -67,6 +67,7 @@ const NOTES: &[(&str, &str)] = &[
     ("KV-15", "`increment` transform, after a read of the counter; near 2^52 a write under `updateTime`"),
     ("KV-16", "filter on read; a TTL policy deletes"),
     ("KV-26", "Firestore through Eventarc; the host puts the keys into a topic"),
+    ("KV-27", "`commit` of up to 400 items"),
     ("BL-4", "`ifGenerationMatch`"),
     ("BL-13", "V4 signed URL, by a service account's key or `signBlob`"),
     ("BL-14", "notifications through Pub/Sub; Eventarc does not distinguish a deletion from an overwrite"),

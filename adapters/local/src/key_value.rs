@@ -93,7 +93,7 @@ impl LocalKeyValue {
             // The time of the write itself: an item that expired while the write waited is absent.
             let mut table = Change::open(transaction, &member, to_millis(clock.now()))?;
             let answer = change(&mut table)?;
-            let wake = enqueuer.enqueue_writes(transaction, &name, table.into_written())?;
+            let wake = enqueuer.enqueue_writes(transaction, &name, table.into_written()?)?;
             Ok((answer, wake))
         };
         let (answer, _wake) = self.store.write(write).await?;
@@ -124,6 +124,13 @@ impl KeyValue for LocalKeyValue {
             .flatten()
             .next()
             .ok_or_else(|| Error::internal("bug in isobar: a put returned no version; please report it"))
+    }
+
+    /// One durable write for all.
+    async fn put_many(&self, puts: Vec<Put>) -> Vec<Result<Version>> {
+        let count = puts.len();
+        let written = self.change(move |table| table.put_each(&puts)).await;
+        written.unwrap_or_else(|error| vec![Err(error); count])
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {

@@ -54,6 +54,7 @@ const NOTES: &[(&str, &str)] = &[
     ("KV-16", "filtered on read, deleted within a minute"),
     ("KV-21", "the write continues without its caller"),
     ("KV-22", "fsync before the call returns; writers share it (group commit)"),
+    ("KV-27", "one redb transaction for all"),
     ("BL-2", "content is in files with generated names; keys are only in redb"),
     ("BL-5", "content is written and synced first, then one redb transaction makes it visible"),
     ("BL-13", "HMAC-SHA256, served under `/.isobar/objects/`"),

@@ -196,6 +196,6 @@ fn failure(error: redb::Error, full: &str) -> Error {
     Error::new(ErrorKind::Unavailable, message).with_source(error)
 }
 
-fn is_fault(error: &Error) -> bool {
+pub(crate) fn is_fault(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Internal)
 }

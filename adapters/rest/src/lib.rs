@@ -24,7 +24,7 @@ mod tls;
 mod transport;
 mod unsigned;
 
-pub use batch::batches;
+pub use batch::{PutBatch, batches, put_in_batches, put_together};
 pub use call::{Call, Safety, Service};
 pub use client::Client;
 pub use clock::SystemClock;

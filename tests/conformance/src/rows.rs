@@ -54,6 +54,10 @@ pub const ROWS: &[Row] = &[
         "KV-26",
         "A handler of a table's writes receives the key of every written item at least once, unless it is deleted before",
     ),
+    row(
+        "KV-27",
+        "`put_many` writes any number of items, with one result for each in their order; none depends on another",
+    ),
     row("BL-1", "An object is returned bit for bit, from 0 bytes to many parts"),
     row("BL-2", "A key is any UTF-8; keys that look alike are different, and none reaches outside"),
     row("BL-3", "`Create` on an existing key is `AlreadyExists`, and one of many racing creates wins"),

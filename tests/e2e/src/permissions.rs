@@ -225,6 +225,8 @@ async fn table_writes(advance: impl FnOnce() -> TrialResult, items: &Table<i64>)
     let version = items.put_with(("p", "a"), &2, PutMode::Update(version)).await?;
     items.delete_version(("p", "a"), &version).await?;
     items.put_with(("p", "a"), &3, PutMode::Create).await?;
+    let many = items.put_many([(("p", "a"), &1), (("p", "b"), &2)]).await;
+    many.into_iter().collect::<Result<Vec<_>, _>>()?;
     items.add(("p", "count"), 1).await?;
     items.add(("p", "count"), 1).await?;
     items.transact("p").put("b", &1).add("count", 1).delete("a").commit().await?;

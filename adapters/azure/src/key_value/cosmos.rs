@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use isobar_abstraction::Result;
 use isobar_abstraction::driver::Clock;
 use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
+use isobar_rest::{PutBatch, put_in_batches, put_together};
 
 use crate::State;
 use crate::config::CosmosAccount;
@@ -36,6 +37,9 @@ pub(crate) use stored::written_key;
 
 /// Attempts of an operation that other writes, or moved partitions, prevent.
 const TRIES: u32 = 10;
+
+/// The puts of one transactional batch: those of a [transaction](crate::profile::PROFILE).
+const PUTS: PutBatch = PutBatch { puts: 100, bytes: 2_000_000, one_partition: true, requests: 16 };
 
 /// A container of Cosmos DB.
 #[derive(Debug)]
@@ -79,6 +83,10 @@ impl KeyValue for CosmosKeyValue {
 
     async fn put(&self, put: Put) -> Result<Version> {
         self.put_item(&put).await
+    }
+
+    async fn put_many(&self, puts: Vec<Put>) -> Vec<Result<Version>> {
+        put_in_batches(self, puts, PUTS, |puts| put_together(self, puts)).await
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {

@@ -36,6 +36,7 @@ use isobar_abstraction::driver::Clock;
 use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::attempt::{COUNTER_ATTEMPTS, counter_contention, pause, throttled, write_back};
+use isobar_rest::{PutBatch, put_in_batches, put_together};
 use serde::Deserialize;
 
 use crate::State;
@@ -51,6 +52,9 @@ const TRIES: u32 = 10;
 
 /// The most concurrent reads.
 const CONCURRENCY: usize = 8;
+
+/// The puts of one entity group transaction: less than 4 MiB, with room for keys and headers.
+const PUTS: PutBatch = PutBatch { puts: 100, bytes: 3_000_000, one_partition: true, requests: 16 };
 
 /// A table of a storage account.
 #[derive(Debug)]
@@ -111,6 +115,10 @@ impl KeyValue for TableKeyValue {
 
     async fn put(&self, put: Put) -> Result<Version> {
         self.put_item(&put).await
+    }
+
+    async fn put_many(&self, puts: Vec<Put>) -> Vec<Result<Version>> {
+        put_in_batches(self, puts, PUTS, |puts| put_together(self, puts)).await
     }
 
     async fn delete(&self, key: &Key, version: Option<&Version>) -> Result<()> {

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::Clock;
-use isobar_abstraction::driver::key_value::{Item, Key, Put, Version, Write, checked_writes, put_of_sum, sum_of};
+use isobar_abstraction::driver::key_value::{
+    Item, Key, Put, PutMode, Version, Write, checked_writes, put_of_sum, sum_of,
+};
 use isobar_abstraction::{Error, Result};
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::{ITEMS, NEVER, Row, RowKey, find, row_key, version};
 use crate::family::open;
 use crate::profile::PROFILE;
-use crate::store::{Store, failed};
+use crate::store::{Store, failed, is_fault};
 
 /// How many writes the store has seen: the last version that was given away.
 const VERSIONS: TableDefinition<'_, (), u64> = TableDefinition::new("kv.versions");
@@ -27,6 +29,10 @@ pub(super) struct Change<'t> {
     transaction: &'t WriteTransaction,
     member: &'t str,
     rows: Table<'t, RowKey, Row>,
+    /// Opened at the first use.
+    expiries: Option<Table<'t, Expiry<'static>, ()>>,
+    /// The last version that was given away; `None` before the first use.
+    last_version: Option<u64>,
     now_ms: u64,
     written: Vec<Key>,
 }
@@ -34,12 +40,15 @@ pub(super) struct Change<'t> {
 impl<'t> Change<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction, member: &'t str, now_ms: u64) -> Result<Self> {
         let rows = ITEMS.open_in(transaction, member)?;
-        Ok(Self { transaction, member, rows, now_ms, written: Vec::new() })
+        Ok(Self { transaction, member, rows, expiries: None, last_version: None, now_ms, written: Vec::new() })
     }
 
-    /// The keys of the items that were written.
-    pub(super) fn into_written(self) -> Vec<Key> {
-        self.written
+    /// Stores the last version, and returns the keys of the items that were written.
+    pub(super) fn into_written(self) -> Result<Vec<Key>> {
+        if let Some(last) = self.last_version {
+            self.transaction.open_table(VERSIONS).map_err(failed)?.insert((), last).map_err(failed)?;
+        }
+        Ok(self.written)
     }
 
     fn live(&self, key: &Key) -> Result<Option<Item>> {
@@ -50,6 +59,24 @@ impl<'t> Change<'t> {
     pub(super) fn transact(&mut self, writes: &[Write]) -> Result<Vec<Option<Version>>> {
         let writes = checked_writes(writes, PROFILE.limits.counter_max_abs, |key| self.live(key))?;
         writes.iter().map(|write| self.apply(write)).collect()
+    }
+
+    /// Does each put whose condition is met. Errors: a fault of the store, which aborts all.
+    pub(super) fn put_each(&mut self, puts: &[Put]) -> Result<Vec<Result<Version>>> {
+        let limit = PROFILE.limits.counter_max_abs;
+        let mut results = Vec::with_capacity(puts.len());
+        for put in puts {
+            let checked = match put.mode {
+                PutMode::Overwrite => Ok(()),
+                _ => checked_writes(&[Write::Put(put.clone())], limit, |key| self.live(key)).map(drop),
+            };
+            results.push(match checked {
+                Ok(()) => Ok(self.put(put)?),
+                Err(error) if is_fault(&error) => return Err(error),
+                Err(error) => Err(error),
+            });
+        }
+        Ok(results)
     }
 
     /// Does what was checked.
@@ -74,20 +101,28 @@ impl<'t> Change<'t> {
     }
 
     /// One more than any write of the store had, so that no version ever comes back.
-    fn next_version(&self) -> Result<u64> {
-        let mut versions = self.transaction.open_table(VERSIONS).map_err(failed)?;
-        let next = versions.get(()).map_err(failed)?.map_or(0, |last| last.value()) + 1;
-        versions.insert((), next).map_err(failed)?;
-        Ok(next)
+    fn next_version(&mut self) -> Result<u64> {
+        let last = match self.last_version {
+            Some(last) => last,
+            None => {
+                let versions = self.transaction.open_table(VERSIONS).map_err(failed)?;
+                versions.get(()).map_err(failed)?.map_or(0, |last| last.value())
+            }
+        };
+        self.last_version = Some(last + 1);
+        Ok(last + 1)
     }
 
     /// Keeps the index of expiries in step with an item.
-    fn expire(&self, key: &Key, old: Option<u64>, new: u64) -> Result<()> {
+    fn expire(&mut self, key: &Key, old: Option<u64>, new: u64) -> Result<()> {
         let old = old.unwrap_or(NEVER);
         if old == new {
             return Ok(());
         }
-        let mut expiries = self.transaction.open_table(EXPIRIES).map_err(failed)?;
+        let expiries = match &mut self.expiries {
+            Some(expiries) => expiries,
+            none => none.insert(self.transaction.open_table(EXPIRIES).map_err(failed)?),
+        };
         let at = |expires_ms| (expires_ms, self.member, key.partition.as_str(), key.sort.as_str());
         if old != NEVER {
             expiries.remove(at(old)).map_err(failed)?;

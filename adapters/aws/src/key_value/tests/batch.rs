@@ -122,3 +122,79 @@ async fn malformed_item_fails_get_many_and_is_in_the_error() {
     assert!(error.message().contains("`a / 2`"), "{error}");
     assert!(!format!("{error:?}").contains("hush"));
 }
+
+/// The response to a write of many items: the first ones are processed.
+fn put_some(input: &Value, count: usize) -> Answer {
+    let items = input["RequestItems"]["links"].as_array().unwrap();
+    match items.get(count..) {
+        None | Some([]) => success(json!({"UnprocessedItems": {}})),
+        Some(unprocessed) => success(json!({"UnprocessedItems": {"links": unprocessed}})),
+    }
+}
+
+fn puts(count: usize) -> Vec<Put> {
+    numbered(count).into_iter().map(|key| Put::new(key, "text")).collect()
+}
+
+/// The sort keys and versions of the items of a request.
+fn sent(input: &Value) -> Vec<(String, String)> {
+    let text = |item: &Value, name: &str| item["PutRequest"]["Item"][name]["S"].as_str().unwrap().to_owned();
+    let items = input["RequestItems"]["links"].as_array().unwrap();
+    items.iter().map(|item| (text(item, "sk"), text(item, "version"))).collect()
+}
+
+#[tokio::test]
+async fn put_many_sends_25_items_each_and_the_unprocessed_ones_again_with_their_versions() {
+    let count = Mutex::new(0);
+    let fixture = Fixture::new(move |operation, input| {
+        if operation == "PutItem" {
+            return success(json!({}));
+        }
+        *count.lock() += 1;
+        put_some(input, if *count.lock() == 1 { 10 } else { 25 })
+    })
+    .await;
+    let results = fixture.table.put_many(puts(26)).await;
+    let versions: Vec<_> = results.into_iter().map(|result| result.unwrap().as_str().to_owned()).collect();
+    let requests = fixture.requests();
+    let batches: Vec<_> = requests.iter().filter(|(operation, _)| operation == "BatchWriteItem").collect();
+    assert_eq!((requests.len(), batches.len()), (3, 2), "the last item alone is a put");
+    let (first, second) = (sent(&batches[0].1), sent(&batches[1].1));
+    assert_eq!((first.len(), &first[10..]), (25, &second[..]));
+    assert!(first.iter().zip(&versions).all(|((_, sent), version)| sent == version));
+}
+
+#[tokio::test]
+async fn items_unprocessed_in_all_attempts_are_throttled_and_the_others_are_written() {
+    let fixture = Fixture::new(|_, input| {
+        let items = input["RequestItems"]["links"].as_array().unwrap().len();
+        put_some(input, items.saturating_sub(2))
+    })
+    .await;
+    let results = fixture.table.put_many(puts(5)).await;
+    let kinds: Vec<_> = results.into_iter().map(|result| result.err().map(|error| error.kind())).collect();
+    assert_eq!(kinds, [None, None, None, Some(THROTTLED), Some(THROTTLED)]);
+    assert_eq!(fixture.count(), 1 + TRIES as usize);
+}
+
+#[tokio::test]
+async fn the_puts_of_a_rejected_batch_are_sent_one_by_one() {
+    let fixture = Fixture::new(|operation, input| match operation {
+        "PutItem" if input["Item"]["sk"]["S"] != "0001" => success(json!({})),
+        _ => failure("ValidationException", "Item size has exceeded the maximum allowed size"),
+    })
+    .await;
+    let results = fixture.table.put_many(puts(3)).await;
+    let kinds: Vec<_> = results.into_iter().map(|result| result.err().map(|error| error.kind())).collect();
+    assert_eq!(kinds, [None, Some(ErrorKind::TooLarge), None]);
+    assert_eq!(fixture.count(), 4);
+}
+
+#[tokio::test]
+async fn the_puts_of_a_batch_that_may_not_be_written_are_not_sent_one_by_one() {
+    let fixture = Fixture::script([failure("AccessDeniedException", "not authorized")]).await;
+    for result in fixture.table.put_many(puts(3)).await {
+        assert_eq!(kind_of(result), (ErrorKind::PermissionDenied, false));
+    }
+    assert_eq!(fixture.count(), 1);
+}

@@ -33,6 +33,7 @@ async fn reads(items: &Table<i64>) -> Vec<Result<()>> {
 async fn writes(items: &Table<i64>) -> Vec<Result<()>> {
     vec![
         items.put(("p", "new"), &1).await.map(drop),
+        items.put_many([(("p", "new"), &1)]).await.into_iter().collect::<Result<Vec<_>>>().map(drop),
         items.add(("p", "new"), 1).await.map(drop),
         items.transact("p").put("new", &1).commit().await.map(drop),
         items.delete(("p", "new")).await,
@@ -103,7 +104,7 @@ fn opening_late(cloud: &isobar::Cloud) -> App {
 }
 
 fn ends(read: &str, write: &str) -> Vec<String> {
-    [vec![read.to_owned(); 7], vec![write.to_owned(); 4]].concat()
+    [vec![read.to_owned(); 7], vec![write.to_owned(); 5]].concat()
 }
 
 async fn a_table_that_is_first_opened_after_the_start_is_refused(world: Box<dyn World>) -> TrialResult {

@@ -14,6 +14,7 @@ pub mod modes;
 pub mod names;
 pub mod own;
 pub mod paging;
+pub mod put_many;
 pub mod query;
 pub mod races;
 pub mod scan;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Trial> {
         modes::all(),
         versions::all(),
         many::all(),
+        put_many::all(),
         query::all(),
         paging::all(),
         scan::all(),

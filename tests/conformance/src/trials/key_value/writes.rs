@@ -90,6 +90,9 @@ async fn every_way_to_write_an_item_is_reported(world: Box<dyn World>) -> TrialR
     items.transact("a").put_with("", &7, PutMode::Update(version)).add("n", 1).commit().await?;
     let written = [("p", "b"), ("p", "c"), ("p", "n"), ("p", "late"), ("a", ""), ("a", "n")];
     watcher.expect(written).await?;
+    let many = ["d", "e", "f"].map(|sort| (("p", sort), &1));
+    items.put_many(many).await.into_iter().collect::<Result<Vec<_>>>()?;
+    watcher.expect(many.map(|(key, _)| key)).await?;
     items.delete("a").await?;
     items.put("a", &1).await?;
     watcher.expect(["a"]).await?;
