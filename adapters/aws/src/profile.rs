@@ -64,6 +64,7 @@ pub static PROFILE: Profile = {
     // A message of either kind of queue can be delayed for the 12 hours that SQS allows.
     profile.limits.ordered_retry_after = profile.limits.retry_after;
     profile.ttl_lag = Duration::from_secs(48 * 3_600);
+    profile.conditional_multipart = true;
     profile.notes = NOTES;
     profile
 };

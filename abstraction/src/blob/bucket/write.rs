@@ -87,6 +87,8 @@ impl Bucket {
     /// - `TooLarge` for a larger stream;
     /// - `Unsupported` for a [condition](PutMode) on 8 MiB or more if the provider has no conditional multipart upload, as
     ///   its [`Profile`](crate::profile::Profile::conditional_multipart) states; nothing is written then;
+    /// - `Conflict`, also for `Create`, if S3 finds another write of the key at the end of a multipart upload; nothing is
+    ///   written then, and the whole stream must be written again;
     /// - the error of the stream, or the first isobar error among its sources; any other is `InvalidInput` of
     ///   [`Origin::Data`]: over HTTP a 400, as for the body of a client that breaks off, and in a handler of messages another
     ///   attempt.

@@ -26,7 +26,7 @@ pub(super) fn rejection(service_error: &ServiceError, bucket: &str, region: &str
         (404, "") => ObjectError::NoObjectOr(format!("bucket `{bucket}`")),
         (412, _) => ObjectError::PreconditionFailed,
         (409, "ConditionalRequestConflict") => {
-            ObjectError::WriteConflict("another write of this key happened at the same time")
+            ObjectError::WriteConflict("another write of this key happened at the same time: write the object again")
         }
         (416, _) => ObjectError::EmptyRange,
         (301, _) | (400, "" | "AuthorizationHeaderMalformed")

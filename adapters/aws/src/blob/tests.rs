@@ -89,6 +89,28 @@ async fn completion_with_conflict_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_condition_fails_at_its_completion_is_aborted() {
+    for (status, code, kind) in [
+        (412, "PreconditionFailed", ErrorKind::AlreadyExists),
+        (409, "ConditionalRequestConflict", ErrorKind::Conflict),
+    ] {
+        let double = Double::new(move |request| match (request.method().as_str(), request.uri().query()) {
+            ("POST", Some("uploads=")) => Response::new(STARTED.to_owned()),
+            ("POST", _) => {
+                Response::builder().status(status).body(format!("<Error><Code>{code}</Code></Error>")).unwrap()
+            }
+            _ => Response::builder().header("etag", "\"1\"").body(String::new()).unwrap(),
+        })
+        .await;
+        let pages = Cloud::new(Arc::new(provider(&double, None))).bucket("pages");
+        let content = futures_util::stream::iter([Ok::<_, Error>(vec![7; 9 << 20])]);
+        let error = pages.put_stream("a", content, isobar_abstraction::blob::PutMode::Create).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome_unknown()), (kind, false));
+        assert_eq!(double.requests().last().map(String::as_str), Some("DELETE /pages/a?uploadId=id"));
+    }
+}
+
+#[tokio::test]
 async fn copy_with_error_after_status_200_is_an_error() {
     let (_double, bucket) = bucket(200, "  <Error><Code>InternalError</Code></Error>").await;
     let error = bucket.copy(&Path::from("a"), &Path::from("b")).await.unwrap_err();
