@@ -13,7 +13,7 @@ use object_store::{Attribute, ObjectStore};
 use super::SignedUrl;
 #[cfg(doc)]
 use super::key;
-use crate::Result;
+use crate::{Error, Result};
 
 /// An object service: the trait that an adapter implements.
 ///
@@ -40,7 +40,7 @@ pub trait Blob: fmt::Debug + Send + Sync + 'static {
     fn object_store(&self) -> Arc<dyn ObjectStore>;
 
     /// Lists stored names that begin with a prefix, by their UTF-8 bytes. A page can be shorter than the limit, also empty,
-    /// before the end.
+    /// before the end. No object is left out: one that isobar cannot read is in [`Listing::unreadable`].
     ///
     /// Errors: `InvalidInput` of the origin `Request` for an `after` that is not a position of this list.
     async fn list(&self, request: &ListRequest) -> Result<Listing>;
@@ -108,12 +108,35 @@ pub struct Listing {
     pub prefixes: Vec<String>,
     /// The position after this page, with which the driver can continue, also while others write; `None` at the end.
     pub resume: Option<String>,
+    /// The names, unchanged, of objects of other programs that isobar cannot read, because they are no paths of `object_store`:
+    /// `a//b`, `/a`, `a/../b`, and `a/`, which consoles make as a placeholder for a folder.
+    pub unreadable: Vec<String>,
 }
 
 impl Listing {
     /// A page of objects and groups, and the position after it.
     pub fn new(objects: Vec<object_store::ObjectMeta>, prefixes: Vec<String>, resume: Option<String>) -> Self {
-        Self { objects, prefixes, resume }
+        Self { objects, prefixes, resume, unreadable: Vec::new() }
+    }
+
+    /// Adds names of objects that isobar cannot read.
+    #[must_use]
+    pub fn with_unreadable(mut self, names: Vec<String>) -> Self {
+        self.unreadable.extend(names);
+        self
+    }
+
+    /// The page for apps, which ignore placeholders for folders. Errors: `Internal` for another unreadable name, because the list
+    /// would not be complete without it.
+    pub fn readable(mut self) -> Result<Self> {
+        self.unreadable.retain(|name| !name.ends_with('/'));
+        match self.unreadable.first() {
+            None => Ok(self),
+            Some(name) => Err(Error::internal(format!(
+                "the bucket contains `{}`, which isobar did not write and cannot read: rename it, or list another prefix",
+                name.escape_debug()
+            ))),
+        }
     }
 }
 

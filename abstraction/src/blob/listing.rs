@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,8 +108,8 @@ impl ListQuery {
             limit: *limit,
             after: after.as_ref().map(|cursor| cursor.0.0.clone()),
         };
-        let Listing { objects, prefixes, resume } =
-            resource.run("list", Access::Read, |driver| driver.list(&request)).await?;
+        let list = async |driver: &Arc<dyn Blob>| driver.list(&request).await?.readable();
+        let Listing { objects, prefixes, resume, .. } = resource.run("list", Access::Read, list).await?;
         let objects = objects.iter().map(ObjectInfo::new);
         let prefixes = prefixes.iter().map(|stored| key::decode_prefix(stored));
         Ok(ListPage {

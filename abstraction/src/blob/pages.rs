@@ -33,7 +33,7 @@ pub fn within(range: Option<&GetRange>, size: u64) -> Result<Range<u64>> {
     range.as_range(size).map_err(none)
 }
 
-/// Reads a page and all that follow it. `list` requests one page.
+/// Reads a page and all that follow it. `list` requests one page. Errors: those of [`Listing::readable`].
 pub fn pages<L, F>(list: L, first: ListRequest) -> Pages
 where
     L: Fn(ListRequest) -> F + Send + 'static,
@@ -41,7 +41,7 @@ where
 {
     let next = |(list, request): (L, Option<ListRequest>)| async move {
         let Some(mut request) = request else { return Ok(None) };
-        let page = list(request.clone()).await?;
+        let page = list(request.clone()).await?.readable()?;
         request.after.clone_from(&page.resume);
         let next = request.after.is_some().then_some(request);
         Ok(Some((page, (list, next))))

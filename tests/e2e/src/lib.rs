@@ -6,6 +6,7 @@ pub mod backends;
 pub mod built;
 pub mod crash;
 pub mod emulators;
+pub mod foreign_names;
 pub mod functions_host;
 pub mod mappings;
 pub mod permissions;

@@ -62,7 +62,7 @@ struct Group {
     prefix: String,
 }
 
-/// Reads a page. Errors: `Internal`, also for an object whose name is not a valid path.
+/// Reads a page. Errors: `Internal`.
 pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Page> {
     let wrong = |error| {
         Error::internal("S3 returned something else than a list of objects: check the endpoint").with_source(error)

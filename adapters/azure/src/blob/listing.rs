@@ -5,6 +5,7 @@ use isobar_abstraction::driver::blob::{ListRequest, Listing};
 use isobar_abstraction::{Error, Origin, Result};
 use isobar_rest::object::{Page, encode_query, object_path};
 use object_store::ObjectMeta;
+use object_store::path::Path;
 use percent_encoding::percent_decode_str;
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
@@ -67,7 +68,7 @@ struct List {
     next: String,
 }
 
-/// Reads a response. Errors: `Internal`, also for an object whose name is not a valid path.
+/// Reads a response. Errors: `Internal`.
 pub(super) fn read(cursor: &Cursor, answer: &[u8]) -> Result<Page> {
     let wrong = |error| Error::internal("Blob Storage did not return the expected list").with_source(error);
     let List { blobs, mut groups, next } = parse(answer).map_err(wrong)?;
@@ -76,18 +77,19 @@ pub(super) fn read(cursor: &Cursor, answer: &[u8]) -> Result<Page> {
     if blobs.is_empty() && groups.is_empty() && !next.is_empty() {
         return Ok(Page::Empty(next));
     }
-    let mut objects = Vec::with_capacity(blobs.len());
-    for blob in blobs {
-        // Consoles and hierarchical accounts create these for a folder: not an object, and not a path.
-        if !blob.name.ends_with('/') && blob.kind != "directory" {
-            objects.push(meta(blob)?);
+    let (mut objects, mut unreadable) = (Vec::with_capacity(blobs.len()), Vec::new());
+    // Hierarchical accounts have directories, which are no objects.
+    for blob in blobs.into_iter().filter(|blob| blob.kind != "directory") {
+        match object_path(&blob.name) {
+            Some(location) => objects.push(meta(location, blob)?),
+            None => unreadable.push(blob.name),
         }
     }
     objects.sort_by(|a: &ObjectMeta, b| a.location.as_ref().cmp(b.location.as_ref()));
     groups.sort();
     let group = groups.last().cloned().unwrap_or_else(|| cursor.group.clone());
     let resume = (!next.is_empty()).then(|| Cursor { marker: next, group }.text());
-    Ok(Page::Names(Listing::new(objects, groups, resume)))
+    Ok(Page::Names(Listing::new(objects, groups, resume).with_unreadable(unreadable)))
 }
 
 /// Parses by hand, to keep spaces at the ends of names.
@@ -170,9 +172,8 @@ fn resolved(reference: &BytesRef<'_>) -> std::result::Result<String, quick_xml::
     Ok(character.unwrap_or_else(|| format!("&{name};")))
 }
 
-fn meta(blob: ListedBlob) -> Result<ObjectMeta> {
-    let ListedBlob { name, modified, size, e_tag, .. } = blob;
-    let location = object_path(&name)?;
+fn meta(location: Path, blob: ListedBlob) -> Result<ObjectMeta> {
+    let ListedBlob { modified, size, e_tag, .. } = blob;
     let wrong = |field: &str, value: &str| {
         Error::internal(format!("Blob Storage returned a malformed {field} in a list: `{}`", value.escape_debug()))
     };
@@ -260,9 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_skipped() {
-        let listing = read_page(&request("p/", None), &page(&["p/"], &[], "m")).unwrap();
-        assert_eq!((names(&listing), listing.resume.as_deref()), (vec![], Some("1:m")));
+    fn names_that_are_no_paths_are_unreadable() {
+        let listing = read_page(&request("p/", None), &page(&["p/", "p//a", "p/b"], &[], "m")).unwrap();
+        assert_eq!((names(&listing), listing.resume.as_deref()), (vec!["p/b"], Some("1:m")));
+        assert_eq!(listing.unreadable, ["p/", "p//a"]);
     }
 
     #[test]

@@ -75,7 +75,7 @@ struct List {
     next_page_token: String,
 }
 
-/// Reads the response. Errors: `Internal`, also for an object whose name is not a valid path.
+/// Reads the response. Errors: `Internal`.
 pub(super) fn read(request: &ListRequest, answer: &[u8]) -> Result<Page> {
     let wrong = |error| Error::internal("Cloud Storage's response is not a list").with_source(error);
     let List { items, prefixes, next_page_token } = serde_json::from_slice(answer).map_err(wrong)?;

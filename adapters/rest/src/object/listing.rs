@@ -1,7 +1,7 @@
 //! Pages of a listing.
 
+use isobar_abstraction::Result;
 use isobar_abstraction::driver::blob::{ListRequest, Listing};
-use isobar_abstraction::{Error, Result};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
@@ -17,8 +17,7 @@ pub enum Page {
 /// Builds a page whose cursor is the last of its names.
 ///
 /// `names` contains objects and, with `None`, prefixes. `more` is the service's token of the next page, which may be
-/// empty; `None` on the last page. Names that end with `/` are placeholders of consoles for folders, and are left out.
-/// Errors: `Internal` for a name that is not a valid path.
+/// empty; `None` on the last page. Errors: those of `meta`.
 pub fn page<T>(
     request: &ListRequest,
     mut names: Vec<(String, Option<T>)>,
@@ -38,10 +37,10 @@ pub fn page<T>(
     let resume = last.or_else(|| request.after.clone()).filter(|_| more);
     let mut listing = Listing::new(Vec::new(), Vec::new(), resume);
     for (name, object) in names {
-        match object {
-            None => listing.prefixes.push(name),
-            Some(_) if name.ends_with('/') => {}
-            Some(object) => listing.objects.push(meta(object_path(&name)?, object)?),
+        match (object, object_path(&name)) {
+            (None, _) => listing.prefixes.push(name),
+            (Some(object), Some(path)) => listing.objects.push(meta(path, object)?),
+            (Some(_), None) => listing.unreadable.push(name),
         }
     }
     Ok(Page::Names(listing))
@@ -54,16 +53,9 @@ pub fn last_prefix(request: &ListRequest) -> Option<&str> {
     (below.ends_with(delimiter) && !below.is_empty()).then_some(after)
 }
 
-/// The path of a listed object. Errors: `Internal` for a name that is not a valid path.
-pub fn object_path(stored: &str) -> Result<Path> {
-    let unreachable = || {
-        let name = stored.escape_debug();
-        Error::internal(format!(
-            "the bucket contains `{name}`, which isobar did not write and cannot read: rename it, or list another prefix"
-        ))
-    };
-    let path = Path::parse(stored).map_err(|error| unreachable().with_source(error))?;
-    if path.as_ref() == stored { Ok(path) } else { Err(unreachable()) }
+/// The path of a listed object; `None` for a name that is not a valid path.
+pub fn object_path(stored: &str) -> Option<Path> {
+    Path::parse(stored).ok().filter(|path| path.as_ref() == stored)
 }
 
 #[cfg(test)]
@@ -116,15 +108,20 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_consoles_are_left_out_and_other_invalid_paths_are_errors() {
+    fn invalid_paths_are_unreadable_and_only_folders_of_consoles_are_ignored_for_apps() {
+        for name in ["a//b", "/a", "a/../b", "p/", "a//", "/"] {
+            let page = page_of(&request("", None), &["a", name, "b"], &[], Some("t")).unwrap();
+            let Page::Names(listing) = page else { panic!("no name") };
+            assert_eq!((listing.unreadable.as_slice(), listing.objects.len()), (&[name.to_owned()][..], 2));
+            match listing.readable() {
+                Ok(listing) => assert!(name.ends_with('/') && listing.objects.len() == 2),
+                Err(error) => assert!(!name.ends_with('/') && error.message().contains(name), "{error}"),
+            }
+        }
         assert_eq!(
             names(page_of(&request("p/", None), &["p/"], &[], Some("t"))),
             (vec![], vec![], Some("p/".to_owned()))
         );
-        for name in ["a//b", "/a", "a/../b"] {
-            let error = page_of(&request("", None), &["a", name], &[], None).unwrap_err();
-            assert!(error.message().contains(name), "{error}");
-        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use isobar_conformance::target::{Check, run, run_check};
 use isobar_e2e::backends::account::{Account, deletes_what_it_makes};
 use isobar_e2e::backends::aws::{Aws, Services};
 use isobar_e2e::emulators::{Emulator, Library, MINISTACK, MOTO, Program, Python};
+use isobar_e2e::foreign_names;
 use isobar_e2e::permissions::operations_are_those_of_the_rows;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -38,6 +39,7 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("our_items_are_also_those_of_boto3", |both| Box::pin(our_items_are_also_those_of_boto3(both))),
     ("boto3_reads_our_objects", |both| Box::pin(boto3_reads_our_objects(both))),
     ("our_objects_are_also_those_of_boto3", |both| Box::pin(our_objects_are_also_those_of_boto3(both))),
+    ("names_of_boto3_that_are_no_paths_are_listed", |both| Box::pin(names_that_are_no_paths_are_listed(both))),
     ("boto3_receives_our_messages", |both| Box::pin(boto3_receives_our_messages(both))),
     ("our_handlers_receive_messages_of_boto3", |both| Box::pin(our_handlers_receive_messages_of_boto3(both))),
     ("our_secrets_are_those_of_boto3", |both| Box::pin(secrets::our_secrets_are_those_of_boto3(both))),
@@ -190,6 +192,16 @@ async fn our_objects_are_also_those_of_boto3(both: Arc<Both>) -> TrialResult {
     assert_eq!(found.metadata.get("colour").map(String::as_str), Some("yellow"));
     assert_eq!(found.bytes().await?, "theirs");
     Ok(())
+}
+
+async fn names_that_are_no_paths_are_listed(both: Arc<Both>) -> TrialResult {
+    let world = both.aws.open_as("bc-").await?;
+    world.cloud().bucket("pages").put("readable", "1").await?;
+    let names = ["a//b", "/c", "d/"];
+    for name in names {
+        both.boto.call("s3 put_object", &json!({"Bucket": "bc-pages", "Key": name, "Body": bytes(b"theirs")}))?;
+    }
+    foreign_names::are_listed(&world.cloud(), &names).await
 }
 
 async fn boto3_receives_our_messages(both: Arc<Both>) -> TrialResult {

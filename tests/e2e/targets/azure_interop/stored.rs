@@ -8,6 +8,7 @@ use isobar::ErrorKind;
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
 use isobar_conformance::TrialResult;
+use isobar_e2e::foreign_names;
 use serde_json::{Value, json};
 
 use super::{Both, bytes};
@@ -141,4 +142,15 @@ pub(super) async fn our_objects_are_pythons(both: Arc<Both>) -> TrialResult {
     let error = pages.put_with("mine", "3", isobar::blob::PutMode::Update(version)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     Ok(())
+}
+
+pub(super) async fn names_that_are_no_paths_are_listed(both: Arc<Both>) -> TrialResult {
+    let world = both.storage.open_as("bc-").await?;
+    world.cloud().bucket("pages").put("readable", "1").await?;
+    let names = ["a//b", "/c", "d/"];
+    for name in names {
+        let object = json!({"container": "bc-pages", "name": name, "body": bytes(b"theirs")});
+        both.sdk.call("blob.put", &object)?;
+    }
+    foreign_names::are_listed(&world.cloud(), &names).await
 }

@@ -36,6 +36,9 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("python_and_we_count_in_one_counter", |both| Box::pin(stored::both_count(both))),
     ("python_reads_our_objects", |both| Box::pin(objects::python_reads_ours(both))),
     ("our_objects_are_also_those_of_python", |both| Box::pin(objects::ours_are_pythons(both))),
+    ("names_of_python_that_are_no_paths_are_listed", |both| {
+        Box::pin(objects::names_that_are_no_paths_are_listed(both))
+    }),
     ("python_signs_the_same_urls", |both| Box::pin(objects::python_signs_the_same(both))),
     ("python_receives_our_messages", |both| Box::pin(messages::python_receives_ours(both))),
     ("our_handlers_receive_messages_of_python", |both| Box::pin(messages::ours_receive_pythons(both))),

@@ -7,6 +7,7 @@ use http::Method;
 use isobar::ErrorKind;
 use isobar::blob::PutMode;
 use isobar_conformance::TrialResult;
+use isobar_e2e::foreign_names;
 use serde_json::json;
 
 use super::{Both, bytes};
@@ -66,6 +67,16 @@ pub(super) async fn ours_are_pythons(both: Arc<Both>) -> TrialResult {
     assert!(error.message().contains("PreconditionFailed"), "{error}");
     assert_eq!(pages.get("mine").await?.bytes().await?, "4");
     Ok(())
+}
+
+pub(super) async fn names_that_are_no_paths_are_listed(both: Arc<Both>) -> TrialResult {
+    let world = both.gcp.open_as("od").await?;
+    world.cloud().bucket("pages").put("readable", "1").await?;
+    let names = ["a//b", "/c", "d/", "e/../f"];
+    for name in names {
+        both.call("od", "object.put", json!({"bucket": "od-pages", "name": name, "body": bytes(b"theirs")}))?;
+    }
+    foreign_names::are_listed(&world.cloud(), &names).await
 }
 
 /// Google's library signs the same URL.
