@@ -14,6 +14,8 @@ use crate::deploy::{DeployArgs, DestroyArgs, LogsArgs, OutputsArgs};
 use crate::dev::DevArgs;
 use crate::failure::Failure;
 use crate::map::MapArgs;
+#[cfg(feature = "moving")]
+use crate::moving::{BackupArgs, MigrateArgs, RestoreArgs, VerifyArgs};
 use crate::new::NewArgs;
 use crate::output::{Color, Output};
 use crate::package::PackageCommand;
@@ -79,6 +81,18 @@ pub(crate) enum Command {
     Url(OutputsArgs),
     /// Print the logs of a stage
     Logs(LogsArgs),
+    /// Make the data of one side equal to those of another: clouds, this machine, a backup
+    #[cfg(feature = "moving")]
+    Migrate(MigrateArgs),
+    /// Compare the data of two sides
+    #[cfg(feature = "moving")]
+    Verify(VerifyArgs),
+    /// Write the data of a side to a file
+    #[cfg(feature = "moving")]
+    Backup(BackupArgs),
+    /// Write the data of a backup to a side
+    #[cfg(feature = "moving")]
+    Restore(RestoreArgs),
     /// Show what is installed and what is missing, and whether the local data are whole
     #[command(
         after_help = "Exit codes: 0 nothing is wrong that this machine needs, 1 a program for local development is \

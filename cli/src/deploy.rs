@@ -19,15 +19,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use isobar::manifest::Manifest;
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
 
 use crate::config;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::package::{BuildArgs, CloudTarget, Texts};
+use crate::package::{self, BuildArgs, CloudTarget, Texts};
 use crate::prompt;
 use plan::Plan;
+pub(crate) use emulator::EmulatorName;
 pub(crate) use secret::SecretStore;
 use stage::Stage;
 pub(crate) use stage::{CloudArgs, FolderArgs};
@@ -311,6 +313,29 @@ pub(crate) async fn invoke(
         CloudTarget::Azure => azure::invoke(&outputs, function, request).await,
         CloudTarget::Gcp => gcp::invoke(&stage, &outputs, function, request).await,
     }
+}
+
+/// What a stage declares; `None` where there is no folder of it.
+pub(crate) fn manifest_of(args: &FolderArgs) -> Result<Option<Manifest>, Failure> {
+    match Stage::exists(args)? {
+        true => package::manifest_of(&Stage::find(args)?.folder).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// The variables that find the data of a stage; `None` where there is no folder of it.
+pub(crate) async fn data_of(args: &FolderArgs, output: &Output) -> Result<Option<Vec<(String, String)>>, Failure> {
+    if !Stage::exists(args)? {
+        return Ok(None);
+    }
+    let (stage, outputs) = outputs_of(args, output).await?;
+    let older = || Failure::new(format!("{} was deployed by an older isobar", stage.name)).hint(stage.deploy_hint());
+    let data = outputs.get("data").and_then(Value::as_object).ok_or_else(older)?;
+    let mut variables: Vec<(String, String)> =
+        data.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
+    let region = outputs.get("region").and_then(Value::as_str).unwrap_or_default();
+    variables.extend(stage.emulated(region).into_iter().map(|(name, value)| (name.to_owned(), value)));
+    Ok(Some(variables))
 }
 
 async fn outputs_of(args: &FolderArgs, output: &Output) -> Result<(Stage, Outputs), Failure> {

@@ -13,6 +13,8 @@ mod doctor;
 mod failure;
 mod manifest;
 mod map;
+#[cfg(feature = "moving")]
+mod moving;
 mod new;
 mod output;
 mod package;
@@ -52,6 +54,14 @@ fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
         Command::Deploy(args) => block_on(deploy::deploy(&args, output)),
         Command::Destroy(args) => block_on(deploy::destroy(&args, output)),
         Command::Dev(args) => block_on(dev::run(&args, output)),
+        #[cfg(feature = "moving")]
+        Command::Backup(args) => block_on_threads(moving::backup(&args, output)),
+        #[cfg(feature = "moving")]
+        Command::Migrate(args) => block_on_threads(moving::migrate(&args, output)),
+        #[cfg(feature = "moving")]
+        Command::Restore(args) => block_on_threads(moving::restore(&args, output)),
+        #[cfg(feature = "moving")]
+        Command::Verify(args) => block_on_threads(moving::verify(&args, output)),
         Command::Invoke(args) => block_on(call::invoke(&args, output)),
         Command::Check(args) => check::run(&args, output),
         Command::Doctor => doctor::run(output),
@@ -73,5 +83,12 @@ fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
 
 fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new("the runtime cannot be started").because(&error))?.block_on(command)
+}
+
+/// [`block_on`] for work that fills more than one core.
+#[cfg(feature = "moving")]
+fn block_on_threads<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|error| Failure::new("the runtime cannot be started").because(&error))?.block_on(command)
 }

@@ -175,6 +175,15 @@ impl Target {
     }
 }
 
+/// The environment with the database of a stage. Firestore grants by database, so each stage has its own.
+pub(crate) fn with_database(target: Target, environment: Environment) -> Result<Environment, Failure> {
+    let prefix = environment.prefix()?.get().unwrap_or_default();
+    Ok(match target {
+        Target::Gcp if !prefix.is_empty() => environment.with_default("FIRESTORE_DATABASE", database_of(&prefix)),
+        _ => environment,
+    })
+}
+
 /// An app on a platform.
 #[derive(Debug)]
 pub(crate) struct Deployed {
@@ -194,12 +203,7 @@ impl Deployed {
             None => environment,
         };
         environment.set_app(app);
-        let prefix = environment.prefix()?.get().unwrap_or_default();
-        let environment = match target {
-            // Firestore grants by database, so each stage has its own.
-            Target::Gcp if !prefix.is_empty() => environment.with_default("FIRESTORE_DATABASE", database_of(&prefix)),
-            _ => environment,
-        };
+        let environment = with_database(target, environment)?;
         Ok(Self { target, provider: (adapter.open)(&environment)?, environment })
     }
 

@@ -4,6 +4,7 @@
 //! versions are the same, the object is. Otherwise both are read: no service has a hash of content that others have too.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use isobar_abstraction::driver::ResourceKind;
@@ -22,13 +23,15 @@ use crate::side::BucketSide;
 use crate::upload;
 
 /// The names of one page of a list.
-const PAGE: usize = 1_000;
+pub(crate) const PAGE: usize = 1_000;
 
 /// The objects that are copied in parallel.
 const COPIED: usize = 32;
 
 /// The objects that are compared in parallel.
 const COMPARED: usize = 8;
+
+pub(crate) const UNREADABLE: &str = "isobar did not write an object of this name, and cannot read it; copy it under another name";
 
 /// How often an object is read that changes meanwhile.
 const ATTEMPTS: usize = 5;
@@ -57,7 +60,7 @@ impl Pair {
 }
 
 impl BucketMove<'_> {
-    fn place(&self, stored: &str) -> Place {
+    pub(crate) fn place(&self, stored: &str) -> Place {
         let (name, key) = (self.name.to_owned(), key::decode(stored));
         Place { kind: ResourceKind::Bucket, name, key, sort: None }
     }
@@ -66,7 +69,11 @@ impl BucketMove<'_> {
     pub(crate) async fn copy(&self) -> Result<Sums> {
         self.run.watch.phase(ResourceKind::Bucket, self.name, Phase::Copying);
         let sums = Mutex::new(Sums::default());
-        let copies = self.pairs().map_ok(|pair| self.copy_one(pair, &sums)).try_buffer_unordered(COPIED);
+        let unreadable = |name: &str| {
+            sums.lock().unfit += 1;
+            self.run.unfit(&self.place(name), UNREADABLE)
+        };
+        let copies = self.pairs(unreadable).map_ok(|pair| self.copy_one(pair, &sums)).try_buffer_unordered(COPIED);
         copies.try_for_each(|()| std::future::ready(self.run.check_stop())).await?;
         self.run.journal.flush().await?;
         Ok(sums.into_inner())
@@ -207,7 +214,12 @@ impl BucketMove<'_> {
         self.run.watch.phase(ResourceKind::Bucket, self.name, Phase::Verifying);
         let counts = Mutex::new(Counts::default());
         let compare = |pair| self.compare_one(pair, repair, trusted, &counts);
-        let compared = self.pairs().map_ok(compare).try_buffer_unordered(COMPARED);
+        let unreadable = |name: &str| {
+            counts.lock().count(Difference::Missing);
+            self.run.watch.difference(&self.place(name), Difference::Missing);
+            Ok(())
+        };
+        let compared = self.pairs(unreadable).map_ok(compare).try_buffer_unordered(COMPARED);
         compared.try_for_each(|()| std::future::ready(self.run.check_stop())).await?;
         self.run.journal.flush().await?;
         Ok(counts.into_inner())
@@ -311,10 +323,14 @@ impl BucketMove<'_> {
         Ok(Some(Content { hash: hash.finalize().into(), size, attributes }))
     }
 
-    /// The objects of both sides, in byte order.
-    fn pairs(&self) -> impl Stream<Item = Result<Pair>> + '_ {
-        let source = Box::pin(objects(self.from, &self.run.source).peekable());
-        let target = Box::pin(objects(self.to, &self.run.target).peekable());
+    /// The objects of both sides, in byte order. `unreadable` is called with each name of the source that cannot be read.
+    fn pairs<'a>(
+        &'a self,
+        unreadable: impl Fn(&str) -> Result<()> + Send + Sync + 'a,
+    ) -> impl Stream<Item = Result<Pair>> + Send + 'a {
+        let source = Box::pin(objects(self.from, &self.run.source, unreadable).peekable());
+        // What isobar cannot read there, it did not write.
+        let target = Box::pin(objects(self.to, &self.run.target, |_| Ok(())).peekable());
         stream::try_unfold((source, target), |(mut source, mut target)| async move {
             let order = match (source.as_mut().peek().await, target.as_mut().peek().await) {
                 (None, None) => return Ok(None),
@@ -403,12 +419,23 @@ fn version(meta: &ObjectMeta) -> String {
 }
 
 /// The objects of one side, in byte order. Errors: `Internal` for a service that lists in another order.
-fn objects<'a>(side: &'a BucketSide, pace: &'a Pace) -> impl Stream<Item = Result<ObjectMeta>> + Send + 'a {
-    let pages = stream::try_unfold(Some(ListRequest::new("", PAGE)), move |request| async move {
-        let Some(request) = request else { return Ok::<_, Error>(None) };
-        let Listing { objects, resume, .. } = pace.run(|| side.driver.list(&request)).await?;
-        let next = resume.map(|after| request.with_after(after));
-        Ok(Some((stream::iter(objects.into_iter().map(Ok)), next)))
+///
+/// `unreadable` is called with each name that isobar did not write and cannot read.
+pub(crate) fn objects<'a>(
+    side: &'a BucketSide,
+    pace: &'a Pace,
+    unreadable: impl Fn(&str) -> Result<()> + Send + Sync + 'a,
+) -> impl Stream<Item = Result<ObjectMeta>> + Send + 'a {
+    let unreadable = Arc::new(unreadable);
+    let pages = stream::try_unfold(Some(ListRequest::new("", PAGE)), move |request| {
+        let unreadable = Arc::clone(&unreadable);
+        async move {
+            let Some(request) = request else { return Ok::<_, Error>(None) };
+            let Listing { objects, resume, unreadable: names, .. } = pace.run(|| side.driver.list(&request)).await?;
+            names.iter().try_for_each(|name| unreadable(name))?;
+            let next = resume.map(|after| request.with_after(after));
+            Ok(Some((stream::iter(objects.into_iter().map(Ok)), next)))
+        }
     });
     let mut last = String::new();
     pages.try_flatten().map(move |object: Result<ObjectMeta>| {

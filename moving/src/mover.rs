@@ -99,13 +99,13 @@ pub fn verify<'a>(
 }
 
 /// A resource on both sides.
-struct Pair<'a> {
-    kind: ResourceKind,
-    name: &'a str,
-    of: Resource<'a>,
+pub(crate) struct Pair<'a> {
+    pub(crate) kind: ResourceKind,
+    pub(crate) name: &'a str,
+    pub(crate) of: Resource<'a>,
 }
 
-enum Resource<'a> {
+pub(crate) enum Resource<'a> {
     Table(TableMove<'a>),
     Bucket(BucketMove<'a>),
 }
@@ -137,7 +137,7 @@ impl Pair<'_> {
 }
 
 /// The resources of the source, each with that of the target. Errors: `Config` for one that the target does not have.
-fn pairs<'a>(run: &'a Run<'a>, from: &'a Side, to: &'a Side) -> Result<Vec<Pair<'a>>> {
+pub(crate) fn pairs<'a>(run: &'a Run<'a>, from: &'a Side, to: &'a Side) -> Result<Vec<Pair<'a>>> {
     let pair = |(kind, name): (ResourceKind, &'a str)| {
         let missing = || Error::config(format!("{} has no {kind} `{name}`, which {} has", to.name(), from.name()));
         let resource = run.journal.resource(&format!("{kind}/{name}"))?;

@@ -35,7 +35,7 @@ pub struct Place {
     pub sort: Option<String>,
 }
 
-fn kind_name<S: serde::Serializer>(kind: &ResourceKind, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn kind_name<S: serde::Serializer>(kind: &ResourceKind, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(kind.name())
 }
 

@@ -95,7 +95,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The error of a move that was stopped: run the same command again.
+const STOPPED: &str = "the move was stopped; the same command goes on";
+
+/// The error of a move that was stopped.
 pub(crate) fn stopped() -> Error {
-    Error::new(ErrorKind::Unavailable, "the move was stopped; run the command again to go on")
+    Error::new(ErrorKind::Unavailable, STOPPED)
+}
+
+/// Is it the error of a move that [`Stop`] ended?
+pub fn is_stopped(error: &Error) -> bool {
+    error.message() == STOPPED
 }

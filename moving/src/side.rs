@@ -87,6 +87,15 @@ impl Side {
         self
     }
 
+    /// Leaves out the other resources than these.
+    #[must_use]
+    pub fn only(mut self, names: &[(ResourceKind, String)]) -> Self {
+        let has = |kind: ResourceKind, name: &str| names.iter().any(|(of, it)| *of == kind && it == name);
+        self.tables.retain(|name, _| has(ResourceKind::Table, name));
+        self.buckets.retain(|name, _| has(ResourceKind::Bucket, name));
+        self
+    }
+
     /// The name of the side.
     pub fn name(&self) -> &str {
         &self.name

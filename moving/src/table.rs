@@ -94,7 +94,7 @@ impl TableMove<'_> {
         Ok(())
     }
 
-    async fn is_target_empty(&self) -> Result<bool> {
+    pub(crate) async fn is_target_empty(&self) -> Result<bool> {
         let pages = pages(self.to, &self.run.target, 0, 1);
         let mut pages = std::pin::pin!(pages);
         while let Some(page) = pages.try_next().await? {

@@ -30,6 +30,11 @@ pub(crate) fn units(size: u64) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(most).clamp(1, most)
 }
 
+/// The requests that write an object of this size.
+pub(crate) fn requests(size: u64) -> u64 {
+    if size <= PART { 1 } else { size.div_ceil(part_of(size)) + 2 }
+}
+
 fn part_of(size: u64) -> u64 {
     PART.max(size.div_ceil(PARTS))
 }

@@ -98,6 +98,8 @@ pub struct LocalConfig {
     pub secret_store: Option<ResourceUrl>,
     /// The variables that have a value of a secret or a configuration.
     pub variables: BTreeSet<String>,
+    /// The memory for pages of the data file, in bytes.
+    pub cache_bytes: usize,
     /// The seed of faults on purpose: messages that are late, delivered twice and in another order, and calls that fail.
     pub chaos: Option<u64>,
 }
@@ -120,6 +122,7 @@ impl LocalConfig {
             placed: Vec::new(),
             check: false,
             imitates: None,
+            cache_bytes: 128 << 20,
             chaos: None,
             secret_store: None,
             variables: BTreeSet::new(),

@@ -39,7 +39,7 @@ use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::PubSub;
 use isobar_abstraction::driver::secret::SecretStore;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Limits, Location, Prefix, Profile, Provider, ResourceUrl};
+use isobar_abstraction::driver::{Adapter, Clock, Hosted, Limits, Location, Prefix, Profile, Provider, ResourceKind, ResourceUrl};
 use isobar_abstraction::{Error, Result};
 
 pub use config::{LocalConfig, Token};
@@ -80,7 +80,7 @@ impl LocalProvider {
 
     /// A provider on another clock, for tests.
     pub fn with_clock(config: LocalConfig, clock: Arc<dyn Clock>) -> Self {
-        let store = Store::new(&config.data);
+        let store = Store::new(&config.data, config.cache_bytes);
         let profile = config.imitates.as_ref().map_or(&PROFILE, |target| Box::leak(Box::new(imitating(target))));
         let faulty = config.chaos.map(Chaos::new);
         let chaos = faulty.clone().or_else(|| profile.loose_delivery.then(|| Chaos::loose(to_millis(clock.now()))));
@@ -100,6 +100,16 @@ impl LocalProvider {
     /// Has another process the data folder open?
     pub fn is_in_use(&self) -> bool {
         self.0.store.is_in_use()
+    }
+
+    /// The tables and the buckets of the folder, each with its number of items or objects. Expired items count until they are
+    /// deleted.
+    ///
+    /// Errors: as of the first use of a table.
+    pub fn stored(&self) -> Result<Vec<(ResourceKind, String, u64)>> {
+        let tables = key_value::tables(&self.0.store)?.into_iter().map(|(name, count)| (ResourceKind::Table, name, count));
+        let buckets = blob::buckets(&self.0.store)?.into_iter();
+        Ok(tables.chain(buckets.map(|(name, count)| (ResourceKind::Bucket, name, count))).collect())
     }
 
     /// Reads all data of the folder, and calls `found` with each stored value beyond one of these limits. It changes nothing.

@@ -30,6 +30,8 @@ pub(crate) struct Store(Arc<Lazy>);
 
 struct Lazy {
     folder: PathBuf,
+    /// The memory for pages.
+    cache_bytes: usize,
     opened: OnceLock<Opened>,
     opening: Mutex<()>,
     end: Arc<End>,
@@ -51,10 +53,10 @@ pub(crate) struct Look {
 }
 
 impl Store {
-    /// The store of this folder, which is created at first use.
-    pub(crate) fn new(folder: impl Into<PathBuf>) -> Self {
+    /// The store of this folder, which is created at first use, with memory for so many bytes of pages.
+    pub(crate) fn new(folder: impl Into<PathBuf>, cache_bytes: usize) -> Self {
         let folder = folder.into();
-        Self(Arc::new(Lazy { folder, opened: OnceLock::new(), opening: Mutex::new(()), end: Arc::default() }))
+        Self(Arc::new(Lazy { folder, cache_bytes, opened: OnceLock::new(), opening: Mutex::new(()), end: Arc::default() }))
     }
 
     /// The data folder.
@@ -116,7 +118,7 @@ impl Store {
         if let Some(opened) = self.0.opened.get() {
             return Ok(opened);
         }
-        let opened = open(&self.0.folder, &self.0.end)?;
+        let opened = open(&self.0.folder, self.0.cache_bytes, &self.0.end)?;
         Ok(self.0.opened.get_or_init(|| opened))
     }
 
@@ -160,10 +162,10 @@ impl fmt::Debug for Store {
     }
 }
 
-fn open(folder: &Path, end: &Arc<End>) -> Result<Opened> {
+fn open(folder: &Path, cache_bytes: usize, end: &Arc<End>) -> Result<Opened> {
     let lock = folder::take(folder)?;
     let file = DataFile::of(folder);
-    let database = Arc::new(file.open()?);
+    let database = Arc::new(file.open(cache_bytes)?);
     let place = Place::of(file.path()).map_err(failed)?;
     let place = Arc::new(place);
     let writer = Writer::start(Arc::clone(&database), Arc::clone(&place), Arc::clone(end))?;

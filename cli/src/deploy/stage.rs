@@ -106,6 +106,18 @@ impl Stage {
         Ok(args.stage(&manifest.app, project, folder, emulator))
     }
 
+    /// Is there a folder of it?
+    pub(super) fn exists(args: &FolderArgs) -> Result<bool, Failure> {
+        args.check()?;
+        let project = Project::find(&args.stage.package)?;
+        Ok(Mark::read(&args.folder(&project))?.is_some())
+    }
+
+    /// The variables with which a program calls the emulator of the stage; none without one.
+    pub(super) fn emulated(&self, region: &str) -> Variables {
+        self.emulator.as_ref().map_or_else(Vec::new, |(_, emulator)| emulator.variables(region).into())
+    }
+
     /// Where it is, for people.
     pub(super) fn place(&self) -> &'static str {
         match (&self.emulator, self.target) {
@@ -172,6 +184,21 @@ impl Stage {
 }
 
 impl FolderArgs {
+    /// A stage in its default folder, or in an emulator.
+    pub(crate) fn new(
+        target: CloudTarget,
+        stage: Option<String>,
+        package: PackageArgs,
+        emulator: Option<EmulatorName>,
+    ) -> Self {
+        Self { stage: StageArgs { target, stage, package }, emulator, output: None }
+    }
+
+    /// The name of the side, such as `aws:dev`.
+    pub(crate) fn name(&self) -> String {
+        format!("{}:{}", self.place(), self.stage.name())
+    }
+
     fn check(&self) -> Result<(), Failure> {
         match (self.emulator, self.stage.target) {
             (Some(name), target) if target != CloudTarget::Aws => {

@@ -6,7 +6,7 @@ use isobar::manifest::Manifest;
 
 use super::binary::Binary;
 use super::files::Files;
-use super::template::{aligned, fill, identifier, quoted};
+use super::template::{aligned, data_output, fill, identifier, quoted};
 use super::zip::{Entry, archive};
 use super::{Group, Stack, group_of};
 use crate::failure::Failure;
@@ -95,18 +95,24 @@ impl Aws<'_> {
         text
     }
 
+    /// The variables with which the app finds its resources.
+    fn places(&self) -> Vec<(String, String)> {
+        let mut variables = vec![("ISOBAR_STAGE".to_owned(), quoted(self.stack.stage))];
+        variables.extend(self.stack.placed().map(|(name, value)| (name.to_owned(), quoted(value))));
+        for bucket in self.stack.made(ResourceKind::Bucket) {
+            let url = format!(
+                "\"s3://${{aws_s3_bucket.{}.bucket}}?events=${{local.prefix}}{}\"",
+                identifier(bucket),
+                Derived::Events.of(bucket)
+            );
+            variables.push((ResourceKind::Bucket.variable(bucket), url));
+        }
+        variables
+    }
+
     fn functions_file(&self) -> String {
         let of = |function: &Group| {
-            let mut variables = vec![("ISOBAR_STAGE".to_owned(), quoted(self.stack.stage))];
-            variables.extend(self.stack.placed().map(|(name, value)| (name.to_owned(), quoted(value))));
-            for bucket in self.stack.made(ResourceKind::Bucket) {
-                let url = format!(
-                    "\"s3://${{aws_s3_bucket.{}.bucket}}?events=${{local.prefix}}{}\"",
-                    identifier(bucket),
-                    Derived::Events.of(bucket)
-                );
-                variables.push((ResourceKind::Bucket.variable(bucket), url));
-            }
+            let mut variables = self.places();
             if function.manifest.http() {
                 let mode = "var.function_url ? \"RESPONSE_STREAM\" : \"BUFFERED\"".to_owned();
                 variables.push(("ISOBAR_LAMBDA_INVOKE_MODE".to_owned(), mode));
@@ -367,7 +373,9 @@ impl Aws<'_> {
             self.functions.iter().map(|function| format!("aws_cloudwatch_log_group.{}.name", function.id)).collect();
         let values = [("functions", functions.join(", ")), ("log_groups", groups.join(", "))];
         let values: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let text = fill(text!("outputs.tf"), &values);
+        let mut variables = self.places();
+        variables.push(("AWS_REGION".to_owned(), "var.region".to_owned()));
+        let text = fill(text!("outputs.tf"), &values) + &data_output(variables);
         if self.stack.manifest.http() { text + text!("outputs_http.tf") } else { text }
     }
 }

@@ -20,7 +20,7 @@ use isobar::manifest::{Manifest, Trigger};
 
 use super::binary::Binary;
 use super::files::Files;
-use super::template::{aligned, fill, identifier, quoted};
+use super::template::{aligned, data_output, fill, identifier, quoted};
 use super::zip::{Entry, archive};
 use super::{BuildArgs, Stack};
 use crate::failure::Failure;
@@ -252,6 +252,16 @@ impl<'a> Azure<'a> {
         settings.into_iter().collect()
     }
 
+    /// The settings with which a person, who is no managed identity, finds the resources.
+    fn places(&self) -> Vec<(String, String)> {
+        let is_place = |name: &str| {
+            let placed = ResourceKind::OWN.iter().any(|kind| name.starts_with(&kind.variable_prefix()));
+            let of_account = ["__accountEndpoint", "__fullyQualifiedNamespace"].iter().any(|end| name.ends_with(end));
+            placed || of_account || ["ISOBAR_STAGE", "AZURE_STORAGE_ACCOUNT"].contains(&name)
+        };
+        self.settings().into_iter().filter(|(name, _)| is_place(name)).collect()
+    }
+
     /// The container of the positions in the feeds of writes.
     fn leases(&self) -> Option<String> {
         let has_writes = self.queues.iter().any(|queue| queue.queue.kind() == ResourceKind::Table);
@@ -350,7 +360,7 @@ impl<'a> Azure<'a> {
     }
 
     fn outputs(&self) -> String {
-        let mut text = text!("outputs.tf").to_owned();
+        let mut text = text!("outputs.tf").to_owned() + &data_output(self.places());
         if self.stack.manifest.http() {
             text += text!("outputs_domain.tf");
         }

@@ -11,7 +11,7 @@ use isobar::manifest::{Manifest, Trigger};
 use super::binary::Binary;
 use super::files::{Files, IMAGE};
 use super::oci;
-use super::template::{aligned, fill, identifier, quoted};
+use super::template::{aligned, data_output, fill, identifier, quoted};
 use super::{BuildArgs, Group, Stack, group_of, source_of};
 use crate::failure::Failure;
 
@@ -201,7 +201,8 @@ impl Gcp<'_> {
         Ok(text)
     }
 
-    fn environment(&self, service: &Group) -> Vec<(String, String)> {
+    /// The variables with which the app finds its resources.
+    fn places(&self) -> Vec<(String, String)> {
         let mut variables = vec![
             ("ISOBAR_STAGE".to_owned(), quoted(self.stack.stage)),
             ("GOOGLE_CLOUD_PROJECT".to_owned(), "var.project".to_owned()),
@@ -214,6 +215,11 @@ impl Gcp<'_> {
             let url = format!("\"gs://${{google_storage_bucket.{}.name}}\"", identifier(bucket));
             variables.push((ResourceKind::Bucket.variable(bucket), url));
         }
+        variables
+    }
+
+    fn environment(&self, service: &Group) -> Vec<(String, String)> {
+        let mut variables = self.places();
         if self.is_called() {
             variables.push(("ISOBAR_EVENT_AUDIENCE".to_owned(), format!("local.url{}", service.end)));
             let account = "google_service_account.caller.email".to_owned();
@@ -390,6 +396,7 @@ impl Gcp<'_> {
         let services = each(&|service| format!("google_cloud_run_v2_service.{}.name", service.id));
         let urls = each(&|service| format!("local.url{}", service.end));
         let mut text = fill(text!("outputs.tf"), &[("services", &services), ("urls", &urls)]);
+        text += &data_output(self.places());
         if self.is_called() {
             text += text!("outputs_caller.tf");
         }

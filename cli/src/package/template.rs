@@ -27,6 +27,12 @@ pub(super) fn aligned(indent: usize, pairs: &[(String, String)]) -> String {
     lines.join("\n")
 }
 
+/// The output with the variables that place the data of a stage.
+pub(super) fn data_output(mut variables: Vec<(String, String)>) -> String {
+    variables.sort();
+    fill(include_str!("../../templates/outputs_data.tf"), &[("variables", &aligned(4, &variables))])
+}
+
 /// The name of a resource in Terraform, from its name without the prefix: `clicks--dead.fifo` is `clicks_dead_fifo`. Logical names
 /// have no `_`, and none is `fifo`, so different names stay different.
 pub(super) fn identifier(name: &str) -> String {

@@ -25,7 +25,7 @@ impl Place {
     }
 
     fn in_folder(folder: tempfile::TempDir) -> Self {
-        let (store, clock) = (Store::new(folder.path()), ManualClock::default());
+        let (store, clock) = (Store::new(folder.path(), 8 << 20), ManualClock::default());
         let queue = Queue::new(store.clone(), Arc::new(clock.clone()), None);
         Self { folder, clock, store, queue }
     }

@@ -17,7 +17,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::new(folder.path());
+        let store = Store::new(folder.path(), 8 << 20);
         Self { folder, clock: ManualClock::default(), store }
     }
 
@@ -38,7 +38,7 @@ impl Place {
     fn restart(self) -> Self {
         let Self { folder, clock, store } = self;
         drop(store);
-        let store = Store::new(folder.path());
+        let store = Store::new(folder.path(), 8 << 20);
         // The thread that writes lets go of the file a moment after the last handle is gone.
         let opened = (0..500).any(|_| {
             std::thread::sleep(Duration::from_millis(2));
@@ -363,7 +363,7 @@ async fn a_write_goes_on_when_its_future_is_dropped() {
 fn a_second_handle_on_the_folder_is_an_error_with_the_next_step() {
     let place = Place::new();
     place.store.open().unwrap();
-    let error = Store::new(place.folder.path()).open().unwrap_err();
+    let error = Store::new(place.folder.path(), 8 << 20).open().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.message().contains("another process"), "{error}");
 }
@@ -389,7 +389,7 @@ async fn a_damaged_data_file_is_refused_by_name_and_left_as_it_is() {
     }
     for (number, damaged) in damages.iter().enumerate() {
         std::fs::write(&file, damaged).unwrap();
-        let error = Store::new(folder.path()).open().unwrap_err();
+        let error = Store::new(folder.path(), 8 << 20).open().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal, "damage {number}: {error:?}");
         assert!(error.to_string().contains(&file.display().to_string()), "damage {number}: {error}");
         assert_eq!(&std::fs::read(&file).unwrap(), damaged, "damage {number} was changed");

@@ -70,7 +70,7 @@ impl Bench {
 /// Waits for the thread of a store that was dropped to close the file.
 fn open(folder: &Path) -> Store {
     loop {
-        let store = Store::new(folder);
+        let store = Store::new(folder, 8 << 20);
         match store.open() {
             Ok(()) => return store,
             Err(error) if error.kind() == ErrorKind::Config => std::thread::yield_now(),

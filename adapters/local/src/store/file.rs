@@ -16,8 +16,8 @@ use redb::{Builder, Database, DatabaseError, ReadOnlyDatabase, StorageError};
 
 use super::folder;
 
-/// Memory that redb may use for pages. Its own default is 1 GiB.
-const CACHE_BYTES: usize = 128 * 1024 * 1024;
+/// Memory that redb may use for pages while a file is checked or repaired. Its own default is 1 GiB.
+const CACHE_BYTES: usize = 128 << 20;
 
 /// The name of the data file in its folder.
 const NAME: &str = "isobar.redb";
@@ -39,11 +39,11 @@ impl DataFile {
     ///
     /// Errors: `Config` where another process has it, or where the disk refuses; `Internal` where it is
     /// damaged, and was left as it is.
-    pub(super) fn open(&self) -> Result<Database> {
-        self.opened().map_err(|error| error.with_operation("open").with_resource(self.0.display().to_string()))
+    pub(super) fn open(&self, cache_bytes: usize) -> Result<Database> {
+        self.opened(cache_bytes).map_err(|error| error.with_operation("open").with_resource(self.0.display().to_string()))
     }
 
-    fn opened(&self) -> Result<Database> {
+    fn opened(&self, cache_bytes: usize) -> Result<Database> {
         match self.0.try_exists() {
             Ok(true) => {}
             Ok(false) => self.create()?,
@@ -52,7 +52,7 @@ impl DataFile {
         if self.needs_repair()? {
             self.repair()?;
         }
-        caught(|| builder().open(&self.0)).map_err(|error| open_error(error, DAMAGED))
+        caught(|| builder().set_cache_size(cache_bytes).open(&self.0)).map_err(|error| open_error(error, DAMAGED))
     }
 
     /// The whole file appears under its name, or none: a start that breaks off leaves nothing in the way.

@@ -26,7 +26,7 @@ fn file(folder: &TempDir) -> PathBuf {
 /// The file of a store of many numbers: as a kill leaves it, and as the end of the process does.
 async fn files() -> (Vec<u8>, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::new(folder.path());
+    let store = Store::new(folder.path(), 8 << 20);
     for number in 0..200 {
         put(&store, number).await.unwrap();
     }
@@ -60,7 +60,7 @@ async fn a_file_is_repaired_on_a_copy_and_what_cannot_be_is_left_as_it_was() {
     for (number, damaged) in damages.iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(file(&folder), damaged).unwrap();
-        let opened = Store::new(folder.path()).open();
+        let opened = Store::new(folder.path(), 8 << 20).open();
         let copies = ["isobar.redb.before-repair", "isobar.redb.damaged-1"].map(|name| folder.path().join(name));
         match (opened, copies.iter().find(|copy| copy.exists())) {
             (Ok(()), Some(copy)) => {
@@ -84,7 +84,7 @@ async fn after_a_kill_nothing_is_missing_and_the_file_as_it_was_is_kept() {
     let (killed, _) = files().await;
     let folder = tempfile::tempdir().unwrap();
     fs::write(file(&folder), &killed).unwrap();
-    let store = Store::new(folder.path());
+    let store = Store::new(folder.path(), 8 << 20);
     let numbers = store.read().unwrap().open_table(NUMBERS).unwrap();
     assert_eq!(redb::ReadableTableMetadata::len(&numbers).unwrap(), 200);
     assert_eq!(fs::read(folder.path().join("isobar.redb.before-repair")).unwrap(), killed);
@@ -93,7 +93,7 @@ async fn after_a_kill_nothing_is_missing_and_the_file_as_it_was_is_kept() {
 #[tokio::test]
 async fn a_panic_is_an_error_of_all_waiting_callers_and_ends_the_store_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::new(folder.path());
+    let store = Store::new(folder.path(), 8 << 20);
     put(&store, 1).await.unwrap();
     let before = put(&store, 2);
     let panics = store.write::<()>(|_| panic!("as redb does on a damaged page"));
@@ -105,7 +105,7 @@ async fn a_panic_is_an_error_of_all_waiting_callers_and_ends_the_store_with_a_re
         assert_eq!(refused.unwrap_err().message(), end.message());
     }
     drop(store);
-    let store = Store::new(folder.path());
+    let store = Store::new(folder.path(), 8 << 20);
     assert!(put(&store, 5).await.is_ok());
 }
 
@@ -114,11 +114,11 @@ async fn a_file_that_was_removed_or_replaced_takes_no_write() {
     for replaced in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let store = Store::new(&data);
+        let store = Store::new(&data, 8 << 20);
         put(&store, 1).await.unwrap();
         fs::remove_dir_all(&data).unwrap();
         let other = replaced.then(|| {
-            let other = Store::new(&data);
+            let other = Store::new(&data, 8 << 20);
             other.open().unwrap();
             other
         });
@@ -135,10 +135,10 @@ async fn a_file_that_was_removed_or_replaced_takes_no_write() {
 async fn a_missing_file_is_not_replaced_where_content_of_objects_is_left() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("objects")).unwrap();
-    Store::new(folder.path()).open().unwrap();
+    Store::new(folder.path(), 8 << 20).open().unwrap();
     fs::remove_file(file(&folder)).unwrap();
     fs::write(folder.path().join("objects/1"), "content").unwrap();
-    let error = Store::new(folder.path()).open().unwrap_err();
+    let error = Store::new(folder.path(), 8 << 20).open().unwrap_err();
     assert!(error.message().contains("missing") && !file(&folder).exists(), "{error}");
 }
 
@@ -147,7 +147,7 @@ fn what_an_aborted_start_left_does_not_hinder_the_next() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("isobar.redb.new"), "half").unwrap();
     fs::write(folder.path().join("isobar.redb.repair"), "half").unwrap();
-    Store::new(folder.path()).open().unwrap();
+    Store::new(folder.path(), 8 << 20).open().unwrap();
     assert!(!folder.path().join("isobar.redb.new").exists());
 }
 
@@ -157,7 +157,7 @@ fn secrets_above_the_folder_of_a_stage_are_not_for_a_repository() {
     let data = folder.path().join(".isobar");
     fs::create_dir(&data).unwrap();
     fs::write(data.join("secrets.json"), "{}").unwrap();
-    Store::new(data.join("stages/dev")).open().unwrap();
+    Store::new(data.join("stages/dev"), 8 << 20).open().unwrap();
     assert_eq!(fs::read_to_string(data.join(".gitignore")).unwrap(), "*\n");
 }
 
@@ -172,18 +172,18 @@ async fn only_the_owner_may_read_what_is_stored() {
     fs::set_permissions(&wide, fs::Permissions::from_mode(0o755)).unwrap();
     let made = folder.path().join("made/deep");
     for data in [&wide, &made] {
-        let store = Store::new(data);
+        let store = Store::new(data, 8 << 20);
         put(&store, 1).await.unwrap();
         crate::store::folder::write_whole(&data.join("signing.key"), b"secret").unwrap();
         drop(store);
         // As an earlier version left it, and as a kill leaves it.
         fs::set_permissions(data.join("isobar.redb"), fs::Permissions::from_mode(0o644)).unwrap();
-        let store = Store::new(data);
+        let store = Store::new(data, 8 << 20);
         put(&store, 2).await.unwrap();
         let killed = fs::read(data.join("isobar.redb")).unwrap();
         drop(store);
         fs::write(data.join("isobar.redb"), killed).unwrap();
-        Store::new(data).open().unwrap();
+        Store::new(data, 8 << 20).open().unwrap();
         for entry in fs::read_dir(data).unwrap() {
             let path = entry.unwrap().path();
             assert_eq!(mode(&path), 0o600, "{}", path.display());
@@ -201,25 +201,25 @@ async fn a_check_reads_all_and_changes_nothing() {
     for (content, whole) in [(&killed, true), (&closed, true), (&damaged, false), (&Vec::new(), false)] {
         let folder = tempfile::tempdir().unwrap();
         fs::write(file(&folder), content).unwrap();
-        let checked = Store::new(folder.path()).check();
+        let checked = Store::new(folder.path(), 8 << 20).check();
         assert_eq!(checked.is_ok(), whole, "{checked:?}");
         assert!(&fs::read(file(&folder)).unwrap() == content, "the check changed the file");
         assert_eq!(names(&folder), ["isobar.redb"]);
     }
     let folder = tempfile::tempdir().unwrap();
-    Store::new(folder.path()).open().unwrap();
-    assert!(Store::new(folder.path()).check().is_ok());
+    Store::new(folder.path(), 8 << 20).open().unwrap();
+    assert!(Store::new(folder.path(), 8 << 20).check().is_ok());
 }
 
 #[test]
 fn a_check_makes_no_folder_and_a_store_that_is_open_refuses_it() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("data");
-    assert_eq!(Store::new(&missing).check().unwrap(), "there is no data file yet");
+    assert_eq!(Store::new(&missing, 8 << 20).check().unwrap(), "there is no data file yet");
     assert!(!missing.exists());
-    let open = Store::new(folder.path());
+    let open = Store::new(folder.path(), 8 << 20);
     open.open().unwrap();
-    let refused = Store::new(folder.path()).check().unwrap_err();
+    let refused = Store::new(folder.path(), 8 << 20).check().unwrap_err();
     assert!(refused.message().contains("another process"), "{refused}");
 }
 
@@ -231,7 +231,7 @@ async fn a_check_leaves_the_rights_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(file(&folder), closed).unwrap();
     fs::set_permissions(file(&folder), fs::Permissions::from_mode(0o644)).unwrap();
-    Store::new(folder.path()).check().unwrap();
+    Store::new(folder.path(), 8 << 20).check().unwrap();
     assert_eq!(file(&folder).metadata().unwrap().permissions().mode() & 0o777, 0o644);
 }
 
@@ -242,7 +242,7 @@ async fn a_check_that_cannot_copy_a_closed_file_does_not_say_that_it_was_not_clo
     fs::write(file(&folder), closed).unwrap();
     // The copy finds its name taken.
     fs::create_dir(folder.path().join("isobar.redb.check")).unwrap();
-    let refused = Store::new(folder.path()).check().unwrap_err();
+    let refused = Store::new(folder.path(), 8 << 20).check().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Config);
     assert!(refused.message().contains("the check reads a copy"), "{refused}");
 }
@@ -264,7 +264,7 @@ fn a_full_disk_says_whether_it_is_known_that_nothing_was_written() {
 #[tokio::test]
 async fn an_answer_that_panics_ends_the_store_and_keeps_no_other_from_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::new(folder.path());
+    let store = Store::new(folder.path(), 8 << 20);
     put(&store, 1).await.unwrap();
     let job: Job = Box::new(|_| {
         let finish: Finish = Box::new(|_| panic!("as a value can when it is dropped"));

@@ -195,7 +195,7 @@ async fn the_driver_answers_with_one_result_for_each_message() {
     assert_eq!(ids, ["1", "2"]);
     let file = bench.folder.path().join("a file, not a folder");
     std::fs::write(&file, "").unwrap();
-    let broken = LocalPubSub::new("jobs", Queue::new(Store::new(&file), Arc::new(bench.clock.clone()), None));
+    let broken = LocalPubSub::new("jobs", Queue::new(Store::new(&file, 8 << 20), Arc::new(bench.clock.clone()), None));
     let results = broken.publish(vec![raw("a"), raw("b")]).await;
     let kinds: Vec<_> = results.into_iter().map(|result| result.unwrap_err().kind()).collect();
     assert_eq!(kinds, [ErrorKind::Config, ErrorKind::Config]);

@@ -1,0 +1,330 @@
+//! `isobar migrate`, `verify`, `backup` and `restore`: the data of an app, moved and compared.
+
+mod show;
+mod side;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueHint};
+use isobar::driver::ResourceKind;
+use isobar_moving::{Journal, Options, Rates, Report, Stop};
+use sha2::{Digest, Sha256};
+
+use crate::deploy::EmulatorName;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::project::PackageArgs;
+use crate::prompt;
+use show::Show;
+use side::{Opened, SideName, Sides};
+
+const MIGRATE: &str = "A side is a stage in a cloud (aws, azure:prod), the data of this machine (local, or local:FOLDER), or a backup \
+                       (file:NAME.isobar).\n\nThe target becomes equal to the source. A second run moves what changed since, and deletes what an earlier run \
+                       wrote and the source does not have any more. So an app moves with little downtime: migrate while it runs, stop it, \
+                       migrate again, start it on the other side. Ctrl-C finishes what is in flight; the same command goes \
+                       on.\n\nExamples:\n  isobar migrate --from local --to aws --plan\n  isobar migrate --from aws:prod --to gcp:prod\n  isobar migrate --from azure --to file:links.isobar --only links\n  isobar migrate --table links='dynamodb://links?region=eu-west-1' 'cosmos://shop/links'\n\nExit codes:\n  0    both sides are equal\n  1    they are not, or a failure\n  130  Ctrl-C";
+
+const VERIFY: &str = "Both sides are read completely, and each difference is printed: missing at the target, only at the target, another value, \
+                      expiry, content type or other metadata.\n\nExamples:\n  isobar verify --from local --to aws\n  isobar verify --from aws:prod --to gcp:prod --json\n\nExit codes:\n  0    both sides are equal\n  1    they are not, or a failure";
+
+#[derive(Debug, Args)]
+#[command(after_help = MIGRATE)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    sides: SidesArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    /// Count what would move, and change nothing
+    #[arg(long, conflicts_with = "yes")]
+    plan: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Delete at the target everything that the source does not have, also what no earlier run wrote
+    #[arg(long)]
+    delete_extra: bool,
+    /// Leave out what the target cannot have, and list it; the exit code is 1 then
+    #[arg(long)]
+    skip_unfit: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = VERIFY)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    sides: SidesArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    /// Write to the target what is missing or different there
+    #[arg(long)]
+    repair: bool,
+    /// With --repair: delete at the target what the source does not have
+    #[arg(long, requires = "repair")]
+    delete_extra: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The file is a tar archive with checksums; docs/moving.md describes it. One with its name is replaced when the new one is \
+                  complete.\n\nExamples:\n  isobar backup links.isobar\n  isobar backup prod.isobar --from aws:prod\n  tar -tf prod.isobar"
+)]
+pub(crate) struct BackupArgs {
+    /// The file
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// The side whose data are stored
+    #[arg(long, value_name = "SIDE", default_value = "local")]
+    from: SideName,
+    #[command(flatten)]
+    select: SelectArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The whole file is checked before anything is written.\n\nExamples:\n  isobar restore links.isobar\n  isobar restore prod.isobar --to gcp:prod --only links"
+)]
+pub(crate) struct RestoreArgs {
+    /// The file
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// The side that gets the data
+    #[arg(long, value_name = "SIDE", default_value = "local")]
+    to: SideName,
+    #[command(flatten)]
+    select: SelectArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Delete what the backup does not have
+    #[arg(long)]
+    delete_extra: bool,
+}
+
+/// The two sides of a command.
+#[derive(Debug, Args)]
+struct SidesArgs {
+    /// The side that has the data
+    #[arg(long, value_name = "SIDE", required_unless_present_any = ["tables", "buckets"])]
+    from: Option<SideName>,
+    /// The side that gets the data
+    #[arg(long, value_name = "SIDE", required_unless_present_any = ["tables", "buckets"])]
+    to: Option<SideName>,
+    /// One table by its places in place of sides, such as links=dynamodb://links cosmos://shop/links; can be repeated
+    #[arg(long = "table", num_args = 2, value_names = ["NAME=URL", "URL"], conflicts_with_all = ["from", "to"])]
+    tables: Vec<String>,
+    /// One bucket by its places, such as pages=s3://pages az://pages; can be repeated
+    #[arg(long = "bucket", num_args = 2, value_names = ["NAME=URL", "URL"], conflicts_with_all = ["from", "to"])]
+    buckets: Vec<String>,
+    #[command(flatten)]
+    select: SelectArgs,
+}
+
+/// Which data.
+#[derive(Debug, Clone, Args)]
+struct SelectArgs {
+    /// Only the table or the bucket of this name; can be repeated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// A stage in `aws` is in this emulator
+    #[arg(long, value_name = "NAME", value_enum)]
+    emulator: Option<EmulatorName>,
+    #[command(flatten)]
+    package: PackageArgs,
+}
+
+/// How fast.
+#[derive(Debug, Clone, Args)]
+struct PaceArgs {
+    /// At most so many requests per second to each side
+    #[arg(long, value_name = "NUMBER", value_parser = positive)]
+    max_rps: Option<f64>,
+    /// At most so many millions of bytes per second from and to each side
+    #[arg(long, value_name = "NUMBER", value_parser = positive)]
+    max_mbps: Option<f64>,
+}
+
+impl PaceArgs {
+    fn options(&self, stop: &Stop) -> Options {
+        let mut rates = Rates::default();
+        (rates.requests, rates.megabytes) = (self.max_rps, self.max_mbps);
+        Options::default().with_rates(rates).with_stop(stop.clone())
+    }
+}
+
+pub(crate) async fn migrate(args: &MigrateArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let sides = Sides::open(&args.sides, output).await?;
+    if let Opened::File(path) = &sides.to {
+        let (from, clock) = (&sides.from, sides.clock());
+        return write_backup(from, path, clock, &args.pace, output).await;
+    }
+    let stop = Stop::default();
+    let options =
+        args.pace.options(&stop).with_delete_extra(args.delete_extra).with_skip_unfit(args.skip_unfit);
+    let consent = Consent { yes: args.yes, plan: args.plan };
+    move_data(&sides, &options, &consent, &stop, output).await
+}
+
+pub(crate) async fn restore(args: &RestoreArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let from = SideName::File(args.file.clone());
+    let sides = Sides::open_named(&from, &args.to, &args.select, output).await?;
+    let stop = Stop::default();
+    let options = args.pace.options(&stop).with_delete_extra(args.delete_extra);
+    move_data(&sides, &options, &Consent { yes: args.yes, plan: false }, &stop, output).await
+}
+
+pub(crate) async fn backup(args: &BackupArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let to = SideName::File(args.file.clone());
+    let sides = Sides::open_named(&args.from, &to, &args.select, output).await?;
+    write_backup(&sides.from, &args.file, sides.clock(), &args.pace, output).await
+}
+
+pub(crate) async fn verify(args: &VerifyArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let sides = Sides::open(&args.sides, output).await?;
+    let stop = Stop::default();
+    let options = args.pace.options(&stop).with_delete_extra(args.delete_extra);
+    let show = Show::new(output);
+    let (from, to) = (sides.from.side()?, sides.to.side()?);
+    let run = isobar_moving::verify(&from, &to, args.repair, &options, &show);
+    let reports = interruptible(run, &stop, &show).await;
+    show.end();
+    ended(reports, &show, output)
+}
+
+/// What the user agrees to.
+struct Consent {
+    yes: bool,
+    plan: bool,
+}
+
+async fn move_data(
+    sides: &Sides,
+    options: &Options,
+    consent: &Consent,
+    stop: &Stop,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let (from, to) = (sides.from.side()?, sides.to.side()?);
+    let show = Show::new(output);
+    if !consent.yes {
+        let plan = interruptible(isobar_moving::plan(&from, &to, options, &show), stop, &show).await;
+        show.end();
+        let plan = plan.map_err(|error| failure(error, output))?;
+        show.plan(&plan, &from, &to, output)?;
+        let has_unfit = plan.iter().any(|planned| planned.unfit > 0);
+        if consent.plan {
+            return Ok(if has_unfit { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+        }
+        if has_unfit && !options.skip_unfit {
+            return Err(Failure::new("the target cannot have what is listed above; nothing was moved")
+                .hint("change it at the source, or leave it out with --skip-unfit"));
+        }
+        if !agree(&format!("Make {} equal to {}?", to.name(), from.name()), output).await? {
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    let journal = Journal::open(&journal_file(from.name(), to.name())?, from.name(), to.name())?;
+    show.begin();
+    let run = isobar_moving::migrate(&from, &to, &journal, options, &show);
+    let reports = interruptible(run, stop, &show).await;
+    show.end();
+    ended(reports, &show, output)
+}
+
+async fn write_backup(
+    from: &Opened,
+    file: &Path,
+    clock: side::SideClock,
+    pace: &PaceArgs,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let (stop, show) = (Stop::default(), Show::new(output));
+    let (from, options) = (from.side()?, pace.options(&stop));
+    let run = isobar_moving::backup(&from, file, clock, &options, &show);
+    let reports = interruptible(run, &stop, &show).await;
+    show.end();
+    ended(reports, &show, output)
+}
+
+/// Runs a move. The first Ctrl-C stops it, and the second one ends the process.
+async fn interruptible<T>(
+    run: impl Future<Output = isobar::Result<T>>,
+    stop: &Stop,
+    show: &Show<'_>,
+) -> isobar::Result<T> {
+    let mut run = std::pin::pin!(run);
+    loop {
+        tokio::select! {
+            done = &mut run => return done,
+            _ = tokio::signal::ctrl_c() => {
+                if stop.is_set() {
+                    std::process::exit(130);
+                }
+                show.note("finishing what is in flight; Ctrl-C again ends the command now");
+                stop.set();
+            }
+            () = tokio::time::sleep(show::TICK) => show.tick(),
+        }
+    }
+}
+
+/// The end of a command: the report, and its exit code.
+fn ended(reports: isobar::Result<Vec<Report>>, show: &Show<'_>, output: &Output) -> Result<ExitCode, Failure> {
+    let reports = reports.map_err(|error| failure(error, output))?;
+    show.report(&reports, output)?;
+    let is_equal = reports.iter().all(Report::is_equal);
+    Ok(if is_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn failure(error: isobar::Error, _output: &Output) -> Failure {
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    let stopped = isobar_moving::is_stopped(&error);
+    let failure = Failure::from(error);
+    let hint = format!("to go on: isobar {}", command.join(" "));
+    if stopped { Failure::interrupted().hint(hint) } else { failure.hint(hint) }
+}
+
+async fn agree(question: &str, output: &Output) -> Result<bool, Failure> {
+    use std::io::IsTerminal;
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new("there is no terminal to ask for consent").hint("look at the plan with --plan, and add --yes"));
+    }
+    let Some(answer) = prompt::line(&format!("{question} [y/N] ")).await? else {
+        output.note("");
+        return Err(Failure::interrupted());
+    };
+    let is_yes = matches!(answer.trim(), "y" | "Y" | "yes");
+    if !is_yes {
+        output.note("nothing was changed");
+    }
+    Ok(is_yes)
+}
+
+/// The journal of a pair of sides, in the working folder.
+fn journal_file(from: &str, to: &str) -> Result<PathBuf, Failure> {
+    let folder = Path::new(".isobar").join("moves");
+    let failed =
+        |error: std::io::Error| Failure::new(format!("{} cannot be made", folder.display())).because(&error);
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        std::fs::write(&ignore, "*\n").map_err(failed)?;
+    }
+    let hash = Sha256::digest(format!("{from}\n{to}"));
+    let name: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Ok(folder.join(format!("{name}.journal")))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "use a number".to_owned())?;
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("use a number above 0".to_owned()) }
+}
+
+/// The names of kinds, for people.
+fn plural(kind: ResourceKind) -> &'static str {
+    if kind == ResourceKind::Bucket { "objects" } else { "items" }
+}

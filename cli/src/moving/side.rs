@@ -1,0 +1,350 @@
+//! The sides of a command: which data, and where.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::future::BoxFuture;
+use isobar::driver::{Clock, Environment, ISOBAR_PREFIX, ISOBAR_STAGE, Location, Provider, ResourceKind};
+use isobar::local::{LocalConfig, LocalProvider};
+use isobar::{ADAPTERS, selection};
+use isobar_moving::Side;
+use isobar_moving::backup::Backup;
+
+use super::{SelectArgs, SidesArgs};
+use crate::config;
+use crate::deploy::{self, FolderArgs};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::package::{CloudTarget, stage_name};
+use crate::place::Place;
+use crate::project::Project;
+
+/// The memory for pages of the data file of one side.
+const CACHE: usize = 8 << 20;
+
+/// The clock of a side.
+pub(super) type SideClock = Arc<dyn Clock>;
+
+/// A side on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SideName {
+    Stage(CloudTarget, Option<String>),
+    Local(Option<PathBuf>),
+    File(PathBuf),
+}
+
+impl FromStr for SideName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, rest) = text.split_once(':').map_or((text, None), |(kind, rest)| (kind, Some(rest)));
+        let rest = rest.filter(|rest| !rest.is_empty());
+        let target = match kind {
+            "local" => return Ok(Self::Local(rest.map(PathBuf::from))),
+            "file" => return rest.map(|path| Self::File(path.into())).ok_or_else(|| "use file:NAME.isobar".to_owned()),
+            "aws" => CloudTarget::Aws,
+            "azure" => CloudTarget::Azure,
+            "gcp" => CloudTarget::Gcp,
+            _ => return Err("use aws, azure or gcp with or without :STAGE, local, local:FOLDER or file:NAME.isobar".to_owned()),
+        };
+        Ok(Self::Stage(target, rest.map(stage_name).transpose()?))
+    }
+}
+
+/// The resources of a command, by kind and name.
+type Names = Vec<(ResourceKind, String)>;
+
+/// Both sides, open.
+pub(super) struct Sides {
+    pub(super) from: Opened,
+    pub(super) to: Opened,
+}
+
+/// A side that is open.
+pub(super) enum Opened {
+    Side { side: Side, clock: SideClock },
+    /// The place of a backup that is to be written.
+    File(PathBuf),
+}
+
+impl Opened {
+    /// Failures: it is a file that is written.
+    pub(super) fn side(&self) -> Result<Side, Failure> {
+        match self {
+            Self::Side { side, .. } => Ok(side.clone()),
+            Self::File(path) => Err(Failure::new(format!("there is no backup {}", path.display()))),
+        }
+    }
+}
+
+impl Sides {
+    pub(super) async fn open(args: &SidesArgs, output: &Output) -> Result<Self, Failure> {
+        match (&args.from, &args.to) {
+            (Some(from), Some(to)) => Self::open_named(from, to, &args.select, output).await,
+            _ => Self::open_places(args),
+        }
+    }
+
+    pub(super) async fn open_named(
+        from: &SideName,
+        to: &SideName,
+        select: &SelectArgs,
+        output: &Output,
+    ) -> Result<Self, Failure> {
+        if from == to {
+            return Err(Failure::new("both sides are the same"));
+        }
+        let mut app = AppOfSides::new(select, output);
+        let names = app.names(from, to).await?;
+        let names = only(names, &select.only)?;
+        let to = match to {
+            SideName::File(path) => Opened::File(path.clone()),
+            other => app.open(other, &names, false).await?,
+        };
+        Ok(Self { from: app.open(from, &names, true).await?, to })
+    }
+
+    /// Single resources by their URLs.
+    fn open_places(args: &SidesArgs) -> Result<Self, Failure> {
+        let mut pairs = Vec::new();
+        for (kind, values) in [(ResourceKind::Table, &args.tables), (ResourceKind::Bucket, &args.buckets)] {
+            for pair in values.chunks_exact(2) {
+                let wrong = || {
+                    Failure::new(format!("`{}` is not of the form NAME=URL", pair[0]))
+                        .hint(format!("use --{kind} links=dynamodb://links cosmos://shop/links"))
+                };
+                let (name, from) = pair[0].split_once('=').ok_or_else(wrong)?;
+                pairs.push((kind, name.to_owned(), from.to_owned(), pair[1].clone()));
+            }
+        }
+        let shell = config::shell();
+        let side = |url_of: &dyn Fn(&(ResourceKind, String, String, String)) -> String| {
+            let mut side = Side::new(pairs.iter().map(url_of).collect::<Vec<_>>().join(","));
+            let environment = pairs.iter().fold(without_places(&shell), |environment, pair| {
+                environment.with_var(pair.0.variable(&pair.1), url_of(pair))
+            });
+            for (kind, name, ..) in &pairs {
+                side = add(side, &environment, None, *kind, name)?;
+            }
+            Ok::<_, Failure>(Opened::Side { side, clock: Arc::new(MachineClock) })
+        };
+        Ok(Self { from: side(&|pair| pair.2.clone())?, to: side(&|pair| pair.3.clone())? })
+    }
+
+    /// The clock of the source.
+    pub(super) fn clock(&self) -> SideClock {
+        match &self.from {
+            Opened::Side { clock, .. } => Arc::clone(clock),
+            Opened::File(_) => Arc::new(MachineClock),
+        }
+    }
+}
+
+/// What the sides have in common: the app, which is built once at most.
+struct AppOfSides<'a> {
+    select: &'a SelectArgs,
+    output: &'a Output,
+    /// The name of the app, once it is known.
+    app: Option<String>,
+}
+
+impl<'a> AppOfSides<'a> {
+    fn new(select: &'a SelectArgs, output: &'a Output) -> Self {
+        Self { select, output, app: None }
+    }
+
+    /// The tables and buckets to move: those of the backup, of a stage, of the app, or of the folder, in this order.
+    async fn names(&mut self, from: &SideName, to: &SideName) -> Result<Names, Failure> {
+        if let SideName::File(path) = from {
+            let side = Backup::open(path, Arc::new(MachineClock))?.side();
+            if let SideName::Stage(..) = to {
+                self.manifest_of_stage(to).await?;
+            }
+            return Ok(side.names().map(|(kind, name)| (kind, name.to_owned())).collect());
+        }
+        for side in [from, to] {
+            if let SideName::Stage(..) = side
+                && let Some(names) = self.manifest_of_stage(side).await?
+            {
+                return Ok(names);
+            }
+        }
+        if let SideName::Local(folder) = from
+            && (folder.is_some() || !Path::new("Cargo.toml").exists())
+        {
+            let provider = local(folder.as_deref(), true)?;
+            return Ok(provider.stored()?.into_iter().map(|(kind, name, _)| (kind, name)).collect());
+        }
+        self.manifest_of_app()
+    }
+
+    fn manifest_of_app(&mut self) -> Result<Names, Failure> {
+        let project = Project::find(&self.select.package)?;
+        let manifest = project.build(self.output)?.manifest()?;
+        self.app = Some(manifest.app.clone());
+        let tables = manifest.tables().map(|table| (ResourceKind::Table, table.name.clone()));
+        let buckets = manifest.buckets().map(|bucket| (ResourceKind::Bucket, bucket.name.clone()));
+        Ok(tables.chain(buckets).collect())
+    }
+
+    /// The resources of a stage that was deployed; `None` where there is no folder of it.
+    async fn manifest_of_stage(&mut self, side: &SideName) -> Result<Option<Names>, Failure> {
+        let Some(args) = self.folder_args(side) else { return Ok(None) };
+        let Some(manifest) = deploy::manifest_of(&args)? else { return Ok(None) };
+        self.app = Some(manifest.app.clone());
+        let tables = manifest.tables().map(|table| (ResourceKind::Table, table.name.clone()));
+        let buckets = manifest.buckets().map(|bucket| (ResourceKind::Bucket, bucket.name.clone()));
+        Ok(Some(tables.chain(buckets).collect()))
+    }
+
+    fn folder_args(&self, side: &SideName) -> Option<FolderArgs> {
+        let SideName::Stage(target, stage) = side else { return None };
+        let emulator = self.select.emulator.filter(|_| *target == CloudTarget::Aws);
+        Some(FolderArgs::new(*target, stage.clone(), self.select.package.clone(), emulator))
+    }
+
+    fn open<'b>(
+        &'b mut self,
+        side: &'b SideName,
+        names: &'b Names,
+        is_source: bool,
+    ) -> BoxFuture<'b, Result<Opened, Failure>> {
+        Box::pin(async move {
+            match side {
+                SideName::File(path) => {
+                    let clock: SideClock = Arc::new(MachineClock);
+                    let side = Backup::open(path, Arc::clone(&clock))?.side().only(names);
+                    Ok(Opened::Side { side, clock })
+                }
+                SideName::Local(folder) => {
+                    let provider = local(folder.as_deref(), is_source)?;
+                    let name = folder.as_ref().map_or_else(|| "local".to_owned(), |it| format!("local:{}", it.display()));
+                    let names: Vec<_> = names.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
+                    let side = Side::new(name).with(&provider, &names)?;
+                    // Opens the file, so that a folder that is in use is an error now.
+                    provider.stored()?;
+                    Ok(Opened::Side { side, clock: provider.clock() })
+                }
+                SideName::Stage(target, _) => self.open_stage(*target, side, names).await,
+            }
+        })
+    }
+
+    async fn open_stage(&mut self, target: CloudTarget, side: &SideName, names: &Names) -> Result<Opened, Failure> {
+        let args = self.folder_args(side).ok_or_else(|| Failure::new("bug: a side without a folder"))?;
+        let environment = match deploy::data_of(&args, self.output).await? {
+            // The variables of the shell are those of another place.
+            Some(data) => data.into_iter().fold(without_places(&config::shell()), |environment, (name, value)| {
+                environment.with_var(name, value)
+            }),
+            None => {
+                let stage = args.stage.name();
+                self.output.step("Using", &format!("the variables of the shell for {}-{stage}, which was not deployed from here", target.name()));
+                config::shell().with_var(ISOBAR_STAGE, stage)
+            }
+        };
+        if self.app.is_none() {
+            self.manifest_of_app()?;
+        }
+        if let Some(app) = &self.app {
+            environment.set_app(app);
+        }
+        let environment = crate::target::with_database(target.target(), environment)?;
+        let adapter = ADAPTERS.iter().find(|adapter| adapter.name == target.name());
+        let adapter = adapter.ok_or_else(|| Failure::new(format!("this build has no provider `{}`", target.name())))?;
+        let provider = (adapter.open)(&environment)?;
+        let mut opened = Side::new(args.name());
+        for (kind, name) in names {
+            opened = add(opened, &environment, Some(&provider), *kind, name)?;
+        }
+        Ok(Opened::Side { side: opened, clock: provider.clock() })
+    }
+}
+
+/// Adds a resource: where its variable places it, or else at the provider.
+fn add(
+    side: Side,
+    environment: &Environment,
+    provider: Option<&Arc<dyn Provider>>,
+    kind: ResourceKind,
+    name: &str,
+) -> Result<Side, Failure> {
+    let mut opened = HashMap::new();
+    if let Some(provider) = provider {
+        opened.insert(provider.profile().provider, Arc::clone(provider));
+    }
+    let routes = selection::routes(environment, ADAPTERS, &mut opened)?;
+    let route = routes.iter().find(|route| route.location.kind() == kind && route.location.name() == name);
+    match (route, provider) {
+        (Some(route), _) => Ok(side.with_at(&*route.provider, &route.location)?),
+        (None, Some(provider)) => Ok(side.with_at(&**provider, &Location::new(kind, name))?),
+        (None, None) => Err(Failure::new(format!("the {kind} `{name}` has no place"))),
+    }
+}
+
+/// The variables of the shell without those that place resources and name stages.
+fn without_places(shell: &Environment) -> Environment {
+    let is_other = |name: &str| {
+        let places = ResourceKind::OWN.iter().any(|kind| name.starts_with(&kind.variable_prefix()));
+        !places && name != ISOBAR_PREFIX && name != ISOBAR_STAGE
+    };
+    let variables = shell.vars_with_prefix("").filter(|(name, _)| is_other(name));
+    Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned())), [])
+}
+
+/// The provider of a data folder. Failures: the source has no data.
+fn local(folder: Option<&Path>, is_source: bool) -> Result<LocalProvider, Failure> {
+    let mut config = match folder {
+        // The folder of a project has its data in a folder of its own.
+        Some(folder) if !folder.join("isobar.redb").exists() && folder.join("Cargo.toml").exists() => {
+            LocalConfig::new(folder.join(".isobar"))
+        }
+        Some(folder) => LocalConfig::new(folder),
+        None => Place::here(None)?.config,
+    };
+    if is_source && !config.data.join("isobar.redb").exists() {
+        return Err(Failure::new(format!("there is no data in {}", config.data.display()))
+            .hint("run the app first, or name its folder: local:FOLDER"));
+    }
+    config.cache_bytes = CACHE;
+    (config.imitates, config.chaos) = (None, None);
+    let provider = LocalProvider::new(config);
+    if provider.is_in_use() {
+        return Err(Failure::new("the app has its data folder open").hint("stop it, then run the command again"));
+    }
+    Ok(provider)
+}
+
+/// Failures: a name that is not there.
+fn only(names: Names, selected: &[String]) -> Result<Names, Failure> {
+    let known = || names.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = selected.iter().find(|name| names.iter().all(|(_, known)| known != *name)) {
+        return Err(Failure::new(format!("there is no table and no bucket `{unknown}`"))
+            .hint(format!("choose from: {}", known())));
+    }
+    if names.is_empty() {
+        return Err(Failure::new("there is no table and no bucket"));
+    }
+    Ok(names.into_iter().filter(|(_, name)| selected.is_empty() || selected.contains(name)).collect())
+}
+
+/// The clock of the machine.
+#[derive(Debug)]
+struct MachineClock;
+
+impl Clock for MachineClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, duration: std::time::Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn pause(&self, duration: std::time::Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
