@@ -33,8 +33,8 @@ pub use crate::schedule::CronSchedule;
 pub mod key_value {
     pub use crate::key_value::check::checked_writes;
     pub use crate::key_value::driver::{
-        Item, Items, KeyValue, Put, QueryRange, ScanSegment, Write, add_to_counter, is_repeatable, parse_counter,
-        put_of_sum, sum_of, with_sums,
+        Item, Items, KeyValue, Put, QueryRange, SCAN_BYTES, ScanSegment, Write, add_to_counter, is_repeatable,
+        parse_counter, put_of_sum, sum_of, with_sums,
     };
     pub use crate::key_value::own::OwnItems;
     pub use crate::key_value::transaction::put_size;

@@ -18,6 +18,10 @@ use crate::{Error, Origin, Result};
 /// The puts that [`KeyValue::put_many`] runs in parallel.
 const PARALLEL_PUTS: usize = 16;
 
+/// The keys and values of a page of a [scan](KeyValue::scan), in bytes, where the service has no such limit. A page has at least
+/// one item. DynamoDB has the same limit.
+pub const SCAN_BYTES: usize = 1 << 20;
+
 /// A key-value service: the trait that an adapter implements.
 ///
 /// The portable type has checked keys, sizes and access. So an implementer never receives an empty partition, a key over
@@ -85,6 +89,9 @@ pub trait KeyValue: fmt::Debug + Send + Sync + 'static {
     /// Reads items of one of several disjoint segments of the table, in no order. All segments together must contain every
     /// item exactly once, also while others write.
     ///
+    /// A page has some megabytes at most, whatever the limit: several segments of large items must fit into memory. A driver
+    /// whose service does not end a page by its size ends it after [`SCAN_BYTES`], or requests fewer items.
+    ///
     /// Errors: `InvalidInput` of the origin `Request` for an `after` that no scan can have returned. One that another scan
     /// returned may lead to any page of this table.
     async fn scan(&self, segment: &ScanSegment) -> Result<Items>;
@@ -135,6 +142,11 @@ impl Item {
     pub fn with_expires_at(mut self, expires_at: impl Into<Option<SystemTime>>) -> Self {
         self.expires_at = expires_at.into();
         self
+    }
+
+    /// The bytes of the key and the value.
+    pub fn size(&self) -> usize {
+        self.key.partition.len() + self.key.sort.len() + self.value.len()
     }
 }
 

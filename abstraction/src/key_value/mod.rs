@@ -19,7 +19,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::{checked_writes, is_own};
-pub(crate) use driver::{Item, Items, KeyValue, Put, QueryRange, ScanSegment, Write, put_of_sum, sum_of, with_sums};
+pub(crate) use driver::{
+    Item, Items, KeyValue, Put, QueryRange, SCAN_BYTES, ScanSegment, Write, put_of_sum, sum_of, with_sums,
+};
 pub use query::{Cursor, Entry, Page, Query, ScanQuery, Unreadable};
 pub use table::Table;
 pub use transaction::Transaction;

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use super::{PROFILE, Queues};
 use crate::clock::{Clock, ManualClock};
 use crate::key_value::{
-    Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write, checked_writes, is_own, put_of_sum,
-    sum_of,
+    Item, Items, Key, KeyValue, Put, QueryRange, SCAN_BYTES, ScanSegment, Version, Write, checked_writes, is_own,
+    put_of_sum, sum_of,
 };
 use crate::{Error, Origin, Result};
 
@@ -127,12 +127,17 @@ impl KeyValue for MemoryKeyValue {
         let found = map.items.range::<Key, _>((after, Bound::Unbounded)).map(|(_, item)| item);
         let mine =
             found.filter(|item| self.is_live(item) && segment_of(&item.key, segment.segments) == segment.segment);
-        let mut items: Vec<_> = mine.take(segment.limit.saturating_add(1)).cloned().collect();
-        let more = items.len() > segment.limit;
-        items.truncate(segment.limit);
-        let last = items.last().filter(|_| more);
-        let resume = last.map(|item| serde_json::to_string(&item.key)).transpose()?;
-        Ok(Items { items, resume })
+        let (mut page, mut bytes) = (Items::default(), 0);
+        for item in mine {
+            let last = page.items.last().filter(|_| page.items.len() == segment.limit || bytes >= SCAN_BYTES);
+            if let Some(last) = last {
+                page.resume = Some(serde_json::to_string(&last.key)?);
+                break;
+            }
+            bytes += item.size();
+            page.items.push(item.clone());
+        }
+        Ok(page)
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Vec<Option<Version>>> {
@@ -152,4 +157,27 @@ fn segment_of(key: &Key, segments: u32) -> u32 {
     let mut hasher = DefaultHasher::new();
     key.partition.hash(&mut hasher);
     (hasher.finish() % u64::from(segments)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_of_a_scan_ends_after_a_mebibyte() {
+        let table = MemoryKeyValue::new("items", ManualClock::default(), Arc::default());
+        for number in 0..10 {
+            table.put(Put::new(format!("{number}"), vec![7; 300_000])).await.unwrap();
+        }
+        let (mut pages, mut scan) = (Vec::new(), ScanSegment::new(0, 1, usize::MAX));
+        loop {
+            let page = table.scan(&scan).await.unwrap();
+            pages.push(page.items.len());
+            scan.after = page.resume;
+            if scan.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(pages, [4, 4, 2]);
+    }
 }

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::driver::{Clock, Location};
 use isobar_abstraction::{Error, Result};
-use isobar_rest::{PutBatch, put_in_batches, put_together};
+use isobar_rest::{PageSize, PutBatch, put_in_batches, put_together};
 use tokio::sync::OnceCell;
 
 use crate::State;
@@ -52,6 +52,7 @@ pub(crate) struct FirestoreKeyValue {
     project: Option<String>,
     database: String,
     collection: String,
+    page_size: PageSize,
     /// The prefix of the names of all documents.
     documents: OnceCell<String>,
 }
@@ -63,7 +64,8 @@ impl FirestoreKeyValue {
                 let resource = format!("the collection `{collection}` of Firestore");
                 let service = GoogleService::new(Arc::clone(state), endpoint, resource);
                 let clock = Arc::clone(&state.clock);
-                Ok(Self { service, clock, project, database, collection, documents: OnceCell::new() })
+                let (page_size, documents) = Default::default();
+                Ok(Self { service, clock, project, database, collection, page_size, documents })
             }
             _ => Err(Error::config(format!("{at} is not a table"))),
         }

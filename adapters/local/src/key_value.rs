@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::driver::Clock;
-use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
+use isobar_abstraction::driver::key_value::{
+    Item, Items, Key, KeyValue, Put, QueryRange, SCAN_BYTES, ScanSegment, Version, Write,
+};
 use isobar_abstraction::{Error, Origin, Result};
 use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, WriteTransaction};
 
@@ -167,14 +169,16 @@ impl KeyValue for LocalKeyValue {
         let after = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(row_key(key)));
         let rows = rows.range::<(&str, &str)>((after, Bound::Unbounded)).map_err(failed)?;
         let now_ms = self.now_ms();
-        let mut page = Items::default();
+        let (mut page, mut bytes) = (Items::default(), 0);
         for (looked, row) in (1..).zip(rows) {
             let (key, row) = row.map_err(failed)?;
             let key = key.value();
             if segment_of(key, segment.segments) == segment.segment && is_live(row.value(), now_ms) {
-                page.items.push(item(key, row.value()));
+                let item = item(key, row.value());
+                bytes += item.size();
+                page.items.push(item);
             }
-            if looked == SCAN_ROWS || page.items.len() == segment.limit {
+            if looked == SCAN_ROWS || page.items.len() == segment.limit || bytes >= SCAN_BYTES {
                 page.resume = Some(serde_json::to_string(&Key::new(key.0, key.1))?);
                 break;
             }

@@ -36,7 +36,7 @@ use isobar_abstraction::driver::Clock;
 use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write};
 use isobar_abstraction::{Error, Result};
 use isobar_rest::attempt::{COUNTER_ATTEMPTS, counter_contention, pause, throttled, write_back};
-use isobar_rest::{PutBatch, put_in_batches, put_together};
+use isobar_rest::{PageSize, PutBatch, put_in_batches, put_together};
 use serde::Deserialize;
 
 use crate::State;
@@ -61,13 +61,14 @@ const PUTS: PutBatch = PutBatch { puts: 100, bytes: 3_000_000, one_partition: tr
 pub(crate) struct TableKeyValue {
     requests: Requests,
     clock: Arc<dyn Clock>,
+    page_size: PageSize,
 }
 
 impl TableKeyValue {
     /// Connects to nothing.
     pub(crate) fn new(state: &Arc<State>, account: &StorageAccount, table: String) -> Self {
         let clock = Arc::clone(&state.clock);
-        Self { requests: Requests::new(state, account, table), clock }
+        Self { requests: Requests::new(state, account, table), clock, page_size: PageSize::default() }
     }
 
     fn now(&self) -> SystemTime {

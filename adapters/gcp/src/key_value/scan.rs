@@ -27,10 +27,12 @@ impl FirestoreKeyValue {
             None => (from > 0).then(|| Cursor::before(bound(from))),
         };
         let end = (to < HASHES).then(|| Cursor::before(bound(to)));
-        let (parent, field, limit) = (String::new(), "__name__", segment.limit);
+        let (parent, field, limit) = (String::new(), "__name__", self.page_size.items(segment.limit));
         let query = StructuredQuery { parent, field, descending: false, start, end, limit };
         let below = |path: &str| path.get(self.collection.len() + 1..).unwrap_or_default().to_owned();
-        self.page(query, |_, path| below(path)).await
+        let page = self.page(query, |_, path| below(path)).await?;
+        self.page_size.learn(&page.items);
+        Ok(page)
     }
 
     /// Checks a cursor. Errors: `InvalidInput` for a cursor that is not of a page of the same segment.

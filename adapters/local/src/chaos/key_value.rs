@@ -1,4 +1,4 @@
-//! A table whose calls fail.
+//! A table whose calls fail. `put_many` is that of the trait, by which each put can fail alone.
 
 use async_trait::async_trait;
 use isobar_abstraction::Result;

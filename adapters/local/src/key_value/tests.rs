@@ -312,6 +312,24 @@ async fn segments_are_disjoint_and_complete_while_others_write() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_scan_ends_after_a_mebibyte() {
+    let place = Place::new();
+    let table = place.table("notes");
+    let puts = (0..9).map(|number| put(format!("{number}"), vec![7; 300_000])).collect();
+    assert!(table.put_many(puts).await.iter().all(Result::is_ok));
+    let (mut pages, mut scan) = (Vec::new(), ScanSegment::new(0, 1, usize::MAX));
+    loop {
+        let page = table.scan(&scan).await.unwrap();
+        pages.push(page.items.len());
+        scan.after = page.resume;
+        if scan.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [4, 4, 1]);
+}
+
+#[tokio::test]
 async fn a_cursor_that_no_scan_gave_is_invalid_input() {
     let place = Place::new();
     place.table("notes").put(put("a", "")).await.unwrap();

@@ -73,7 +73,8 @@ impl TableKeyValue {
             Some(end) => format!("PartitionKey ge '{start}' and PartitionKey lt '{end}'"),
             None => format!("PartitionKey ge '{start}'"),
         };
-        let Rows { rows, next } = match self.rows(&filter, scan.limit, "", token.as_ref()).await {
+        let limit = self.page_size.items(scan.limit);
+        let Rows { rows, next } = match self.rows(&filter, limit, "", token.as_ref()).await {
             Err(error) if error.kind() == ErrorKind::InvalidInput && token.is_some() => return Err(foreign_cursor()),
             rows => rows?,
         };
@@ -85,6 +86,7 @@ impl TableKeyValue {
                 items.push(found.into_item(key)?);
             }
         }
+        self.page_size.learn(&items);
         let resume = next.map(|token| serde_json::to_string(&token)).transpose()?;
         Ok(Items::new(items, resume))
     }
