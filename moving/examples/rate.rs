@@ -13,7 +13,11 @@ async fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (items, bytes): (usize, usize) = (args[0].parse().unwrap(), args[1].parse().unwrap());
     let folder = std::path::PathBuf::from(&args[2]);
-    let open = |name: &str| LocalProvider::new(LocalConfig::new(folder.join(name)));
+    let open = |name: &str| {
+        let mut config = LocalConfig::new(folder.join(name));
+        config.cache_bytes = 4 << 20;
+        LocalProvider::new(config)
+    };
     let (from, to) = (open("from"), open("to"));
     let table = from.key_value(&Location::new(ResourceKind::Table, "items")).unwrap();
     if !folder.join("from/isobar.redb").exists() {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 /// The memory of the pages of the file, for reads and for writes.
-const CACHE: usize = 8 << 20;
+const CACHE: usize = 4 << 20;
 
 /// The changes that one transaction takes at most.
 const GROUP: usize = 64;
@@ -75,6 +75,25 @@ pub struct Journal {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     database: Arc<Database>,
+}
+
+/// Reads the records of items. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Records(Arc<Database>);
+
+impl Records {
+    /// The records of items; `None` where there is none.
+    pub(crate) fn of<'a>(&self, resource: u16, keys: impl Iterator<Item = &'a Key>) -> Result<Vec<Option<ItemRecord>>> {
+        let items = self.0.begin_read().map_err(failed)?.open_table(ITEMS).map_err(failed)?;
+        let record = |key: &Key| {
+            let found = items.get((resource, key.partition.as_str(), key.sort.as_str())).map_err(failed)?;
+            Ok(found.map(|found| {
+                let (hash, ours) = found.value();
+                ItemRecord { hash, ours }
+            }))
+        };
+        keys.map(record).collect()
+    }
 }
 
 impl Journal {
@@ -181,21 +200,9 @@ impl Journal {
         jobs.send((change, done)).map_err(|_| gone())
     }
 
-    /// The records of items; `None` where there is none.
-    pub(crate) fn items<'a>(
-        &self,
-        resource: u16,
-        keys: impl Iterator<Item = &'a Key>,
-    ) -> Result<Vec<Option<ItemRecord>>> {
-        let items = self.database.begin_read().map_err(failed)?.open_table(ITEMS).map_err(failed)?;
-        let record = |key: &Key| {
-            let found = items.get((resource, key.partition.as_str(), key.sort.as_str())).map_err(failed)?;
-            Ok(found.map(|found| {
-                let (hash, ours) = found.value();
-                ItemRecord { hash, ours }
-            }))
-        };
-        keys.map(record).collect()
+    /// Reads the records of items.
+    pub(crate) fn records(&self) -> Records {
+        Records(Arc::clone(&self.database))
     }
 
     /// Has the journal no item of this resource?

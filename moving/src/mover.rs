@@ -9,6 +9,7 @@ use isobar_abstraction::{Error, Result};
 
 use crate::backup::{Backup, BackupWriter};
 use crate::bucket::BucketMove;
+use crate::digest::Digest;
 use crate::journal::Journal;
 use crate::report::{Counts, Report, Sums, Watch};
 use crate::run::{Options, Repair, Run};
@@ -36,8 +37,8 @@ pub fn migrate<'a>(
         let repair = Repair { writes: true, deletes: options.delete_extra };
         let mut reports = Vec::new();
         for pair in pairs(&run, from, to)? {
-            let moved = pair.copy().await?;
-            let compared = pair.compare(repair, true).await?;
+            let (moved, copied) = pair.copy().await?;
+            let compared = pair.compare(repair, copied, true).await?;
             reports.push(pair.report(Some(moved), compared));
         }
         Ok(reports)
@@ -67,8 +68,8 @@ pub fn backup<'a>(
     writer.finish()?;
     let to = Backup::open(file, clock)?.side();
     let mut reports = Vec::new();
-    for (pair, moved) in pairs(&run, from, &to)?.into_iter().zip(moved) {
-        let compared = pair.compare(Repair::default(), true).await?;
+    for (pair, (moved, copied)) in pairs(&run, from, &to)?.into_iter().zip(moved) {
+        let compared = pair.compare(Repair::default(), copied, true).await?;
         reports.push(pair.report(Some(moved), compared));
     }
     Ok(reports)
@@ -91,7 +92,7 @@ pub fn verify<'a>(
     let repair = Repair { writes: repair, deletes: repair && options.delete_extra };
     let mut reports = Vec::new();
     for pair in pairs(&run, from, to)? {
-        let compared = pair.compare(repair, false).await?;
+        let compared = pair.compare(repair, None, false).await?;
         reports.push(pair.report(None, compared));
     }
     Ok(reports)
@@ -111,17 +112,18 @@ pub(crate) enum Resource<'a> {
 }
 
 impl Pair<'_> {
-    async fn copy(&self) -> Result<Sums> {
+    /// The sums of what was copied are those of a table.
+    async fn copy(&self) -> Result<(Sums, Option<Digest>)> {
         match &self.of {
-            Resource::Table(table) => table.copy().await,
-            Resource::Bucket(bucket) => bucket.copy().await,
+            Resource::Table(table) => table.copy().await.map(|(sums, copied)| (sums, Some(copied))),
+            Resource::Bucket(bucket) => bucket.copy().await.map(|sums| (sums, None)),
         }
         .map_err(|error| self.named(error))
     }
 
-    async fn compare(&self, repair: Repair, trusted: bool) -> Result<Counts> {
+    async fn compare(&self, repair: Repair, copied: Option<Digest>, trusted: bool) -> Result<Counts> {
         match &self.of {
-            Resource::Table(table) => table.compare(repair).await,
+            Resource::Table(table) => table.compare(repair, copied).await,
             Resource::Bucket(bucket) => bucket.compare(repair, trusted).await,
         }
         .map_err(|error| self.named(error))

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::digest::{Digest, item_hash, part_of};
 use crate::fit;
-use crate::journal::{Change, ItemRecord};
+use crate::journal::{Change, ItemRecord, Records};
 use crate::report::{Phase, Place, Sums};
 use crate::run::Run;
 use crate::side::TableSide;
@@ -33,7 +33,7 @@ const FIRST_PAGE: usize = 16;
 const LARGEST_PAGE: usize = 2_000;
 
 /// The pages of one segment that are written in parallel.
-const PAGES: usize = 2;
+pub(crate) const PAGES: usize = 2;
 
 /// The keys of one read by key.
 const KEYS: usize = 100;
@@ -53,8 +53,8 @@ impl TableMove<'_> {
         place(self.name, key)
     }
 
-    /// Makes the target equal to the source. Errors: those of both sides, and `Conflict` after the wish to stop.
-    pub(crate) async fn copy(&self) -> Result<Sums> {
+    /// Makes the target equal to the source. Returns the sums of the items that the source had.
+    pub(crate) async fn copy(&self) -> Result<(Sums, Digest)> {
         self.settle_intents().await?;
         self.run.watch.phase(ResourceKind::Table, self.name, Phase::Copying);
         let journal = self.run.journal;
@@ -65,17 +65,23 @@ impl TableMove<'_> {
         if is_empty {
             journal.write(Change::Fact { name: empty.clone(), holds: true }).await?;
         }
-        let copy = Copy { of: self, is_new, is_empty, seen: Mutex::default(), sums: Mutex::default(), number: AtomicU64::new(1) };
+        let copy = Copy {
+            of: self,
+            is_empty,
+            records: (!is_new).then(|| journal.records()),
+            source: Mutex::default(),
+            sums: Mutex::default(),
+            number: AtomicU64::new(1),
+        };
         copy.run().await?;
         journal.write(Change::Fact { name: empty, holds: false }).await?;
-        let Copy { seen, sums, .. } = copy;
-        let mut sums = sums.into_inner();
+        let (mut sums, source) = (copy.sums.into_inner(), copy.source.into_inner());
         if !is_new {
             self.run.watch.phase(ResourceKind::Table, self.name, Phase::Deleting);
-            sums.deleted = self.delete_what_is_gone(&seen.into_inner()).await?;
-            self.run.journal.flush().await?;
+            sums.deleted = self.delete_what_is_gone(&source).await?;
+            journal.flush().await?;
         }
-        Ok(sums)
+        Ok((sums, source))
     }
 
     /// Asks the target which intents of a process that ended became writes.
@@ -120,13 +126,13 @@ impl TableMove<'_> {
     }
 
     /// Deletes what the journal has and the source does not have any more. Returns the number of deleted items.
-    async fn delete_what_is_gone(&self, seen: &Digest) -> Result<u64> {
+    async fn delete_what_is_gone(&self, source: &Digest) -> Result<u64> {
         let mut known = Digest::default();
-        self.run.journal.items_after(self.resource, None, |key, _| {
-            known.add(part_of(&key), key_hash(&key));
+        self.run.journal.items_after(self.resource, None, |key, record| {
+            known.add(part_of(&key), record.hash);
             true
         })?;
-        let parts = known.differing(seen);
+        let parts = known.differing(source);
         if parts.is_empty() {
             return Ok(0);
         }
@@ -208,15 +214,19 @@ impl TableMove<'_> {
 /// One scan of the source, and what it writes.
 struct Copy<'a> {
     of: &'a TableMove<'a>,
-    /// Has the journal nothing of this table?
-    is_new: bool,
-    /// Is the target empty too? Then it need not be read.
+    /// Is the target empty, but for what this tool wrote? Then it need not be read.
     is_empty: bool,
-    seen: Mutex<Digest>,
+    /// The records of an earlier run.
+    records: Option<Records>,
+    /// The sums of the source.
+    source: Mutex<Digest>,
     sums: Mutex<Sums>,
     /// The number of the next intent.
     number: AtomicU64,
 }
+
+/// An item of the source, and its hash.
+type Hashed = (Item, u128);
 
 impl Copy<'_> {
     async fn run(&self) -> Result<()> {
@@ -232,8 +242,8 @@ impl Copy<'_> {
 
     async fn write_page(&self, page: Vec<Item>) -> Result<()> {
         let TableMove { run, resource, .. } = *self.of;
-        let items = self.changed(&page)?;
         let count = page.len() as u64;
+        let items = self.changed(page).await?;
         let items = if self.is_empty { items } else { self.without_equal(items).await? };
         let (items, unfit) = self.fitting(items)?;
         let bytes: u64 = items.iter().map(|(item, _)| size(item) as u64).sum();
@@ -241,7 +251,7 @@ impl Copy<'_> {
             let number = self.number.fetch_add(1, Ordering::Relaxed);
             let intents = items.iter().map(|(item, hash)| (item.key.clone(), *hash)).collect();
             run.journal.write(Change::Intend { resource, number, items: intents }).await?;
-            let some: Vec<&Item> = items.iter().map(|(item, _)| *item).collect();
+            let some: Vec<&Item> = items.iter().map(|(item, _)| item).collect();
             let refused = self.of.write(&some).await?;
             for (key, error) in &refused {
                 run.unfit(&self.of.place(key), error.message())?;
@@ -265,25 +275,29 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// The items whose hash is not in the journal, each with its hash.
-    fn changed<'p>(&self, page: &'p [Item]) -> Result<Vec<(&'p Item, u128)>> {
-        let TableMove { run, resource, .. } = *self.of;
-        let records = match self.is_new {
-            true => vec![None; page.len()],
-            false => run.journal.items(resource, page.iter().map(|item| &item.key))?,
+    /// The items whose hash is not in the journal, each with its hash. Hashing is work for a thread of its own.
+    async fn changed(&self, page: Vec<Item>) -> Result<Vec<Hashed>> {
+        let (records, resource) = (self.records.clone(), self.of.resource);
+        let work = move || {
+            let records = match records {
+                Some(records) => records.of(resource, page.iter().map(|item| &item.key))?,
+                None => vec![None; page.len()],
+            };
+            let hashes: Vec<(usize, u128)> =
+                page.iter().map(|item| (part_of(&item.key), item_hash(item))).collect();
+            let all = page.into_iter().zip(&hashes).zip(records);
+            let changed = all.filter(|((_, (_, hash)), record)| record.is_none_or(|record| record.hash != *hash));
+            let changed: Vec<Hashed> = changed.map(|((item, (_, hash)), _)| (item, *hash)).collect();
+            Ok((changed, hashes))
         };
-        let hashes: Vec<u128> = page.iter().map(item_hash).collect();
-        if !self.is_new {
-            let mut seen = self.seen.lock();
-            page.iter().for_each(|item| seen.add(part_of(&item.key), key_hash(&item.key)));
-        }
-        let all = page.iter().zip(hashes).zip(records);
-        let changed = all.filter(|((_, hash), record)| record.is_none_or(|record| record.hash != *hash));
-        Ok(changed.map(|(item, _)| item).collect())
+        let (changed, hashes) = on_thread(work).await?;
+        let mut source = self.source.lock();
+        hashes.into_iter().for_each(|(part, hash)| source.add(part, hash));
+        Ok(changed)
     }
 
     /// Reads the target, and leaves out what is equal there.
-    async fn without_equal<'p>(&self, items: Vec<(&'p Item, u128)>) -> Result<Vec<(&'p Item, u128)>> {
+    async fn without_equal(&self, items: Vec<Hashed>) -> Result<Vec<Hashed>> {
         let TableMove { run, resource, to, .. } = *self.of;
         if items.is_empty() {
             return Ok(items);
@@ -304,10 +318,10 @@ impl Copy<'_> {
     }
 
     /// The items that the target can have, and the number of the others.
-    fn fitting<'p>(&self, items: Vec<(&'p Item, u128)>) -> Result<(Vec<(&'p Item, u128)>, u64)> {
+    fn fitting(&self, items: Vec<Hashed>) -> Result<(Vec<Hashed>, u64)> {
         let (mut fitting, mut unfit) = (Vec::with_capacity(items.len()), 0);
         for (item, hash) in items {
-            match fit::item(item, &self.of.to.limits) {
+            match fit::item(&item, &self.of.to.limits) {
                 None => fitting.push((item, hash)),
                 Some(why) => {
                     self.of.run.unfit(&self.of.place(&item.key), &why)?;
@@ -325,9 +339,10 @@ pub(crate) fn place(table: &str, key: &Key) -> Place {
     Place { kind: ResourceKind::Table, name: table.to_owned(), key, sort }
 }
 
-/// A hash of a key alone, for sums.
-fn key_hash(key: &Key) -> u128 {
-    item_hash(&Item::new(key.clone(), "", isobar_abstraction::driver::key_value::Version::new("")))
+/// Runs work of the processor on another thread than that of the requests.
+pub(crate) async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Error::internal("a thread of the move ended").with_source(error)))
 }
 
 /// The bytes of an item: its keys and its value.

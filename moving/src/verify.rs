@@ -15,15 +15,20 @@ use crate::pace::Pace;
 use crate::report::{Counts, Difference, Phase};
 use crate::run::{Repair, Run};
 use crate::side::TableSide;
-use crate::table::{TableMove, pages};
+use crate::table::{PAGES, TableMove, on_thread, pages};
 
 impl TableMove<'_> {
-    /// Compares both sides, and repairs what differs.
-    pub(crate) async fn compare(&self, repair: Repair) -> Result<Counts> {
+    /// Compares both sides, and repairs what differs. `source` are the sums of the source, where a copy has them.
+    pub(crate) async fn compare(&self, repair: Repair, source: Option<Digest>) -> Result<Counts> {
         let run = self.run;
         run.watch.phase(ResourceKind::Table, self.name, Phase::Verifying);
-        let (source, target) =
-            tokio::try_join!(digest(run, self.from, &run.source), digest(run, self.to, &run.target))?;
+        let of_source = async {
+            match source {
+                Some(source) => Ok(source),
+                None => digest(run, self.from, &run.source).await,
+            }
+        };
+        let (source, target) = tokio::try_join!(of_source, digest(run, self.to, &run.target))?;
         let parts = source.differing(&target);
         let mut counts = Counts { equal: source.count_without(&parts), ..Counts::default() };
         if !parts.is_empty() {
@@ -137,16 +142,20 @@ fn difference(item: &Item, found: Option<&Item>) -> Option<Difference> {
 /// The sums of a whole table.
 async fn digest(run: &Run<'_>, side: &TableSide, pace: &Pace) -> Result<Digest> {
     let digest = Mutex::new(Digest::default());
-    let add = |page: Vec<Item>| {
-        let hashes: Vec<_> = page.iter().map(|item| (part_of(&item.key), item_hash(item))).collect();
-        run.watch.done(page.len() as u64, 0);
+    let hash = |page: Vec<Item>| {
+        on_thread(move || Ok(page.iter().map(|item| (part_of(&item.key), item_hash(item))).collect::<Vec<_>>()))
+    };
+    let add = |hashes: Vec<(usize, u128)>| {
+        run.watch.done(hashes.len() as u64, 0);
         let mut digest = digest.lock();
         hashes.into_iter().for_each(|(part, hash)| digest.add(part, hash));
         run.check_stop()
     };
-    let segments = (0..side.segments).map(|segment| pages(side, pace, segment, side.segments));
-    let segments: Vec<_> = segments.map(|pages| pages.try_for_each(|page| ready(add(page)))).collect();
-    try_join_all(segments).await?;
+    let segment = |segment| {
+        let pages = pages(side, pace, segment, side.segments);
+        pages.map_ok(&hash).try_buffer_unordered(PAGES).try_for_each(|hashes| ready(add(hashes)))
+    };
+    try_join_all((0..side.segments).map(segment)).await?;
     Ok(digest.into_inner())
 }
 

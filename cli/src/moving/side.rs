@@ -23,7 +23,7 @@ use crate::place::Place;
 use crate::project::Project;
 
 /// The memory for pages of the data file of one side.
-const CACHE: usize = 8 << 20;
+const CACHE: usize = 4 << 20;
 
 /// The clock of a side.
 pub(super) type SideClock = Arc<dyn Clock>;
