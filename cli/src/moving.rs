@@ -192,7 +192,15 @@ pub(crate) async fn verify(args: &VerifyArgs, output: &Output) -> Result<ExitCod
     let run = isobar_moving::verify(&from, &to, args.repair, &options, &show);
     let reports = interruptible(run, &stop, &show).await;
     show.end();
-    ended(reports, &show, output)
+    ended(reports, &show, Work::Verify, output)
+}
+
+/// What a command did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Migrate,
+    Verify,
+    Backup,
 }
 
 /// What the user agrees to.
@@ -213,7 +221,7 @@ async fn move_data(
     if !consent.yes {
         let plan = interruptible(isobar_moving::plan(&from, &to, options, &show), stop, &show).await;
         show.end();
-        let plan = plan.map_err(|error| failure(error, output))?;
+        let plan = plan.map_err(|error| failure(error, &show))?;
         show.plan(&plan, &from, &to, output)?;
         let has_unfit = plan.iter().any(|planned| planned.unfit > 0);
         if consent.plan {
@@ -232,7 +240,7 @@ async fn move_data(
     let run = isobar_moving::migrate(&from, &to, &journal, options, &show);
     let reports = interruptible(run, stop, &show).await;
     show.end();
-    ended(reports, &show, output)
+    ended(reports, &show, Work::Migrate, output)
 }
 
 async fn write_backup(
@@ -247,7 +255,10 @@ async fn write_backup(
     let run = isobar_moving::backup(&from, file, clock, &options, &show);
     let reports = interruptible(run, &stop, &show).await;
     show.end();
-    ended(reports, &show, output)
+    let code = ended(reports, &show, Work::Backup, output)?;
+    let size = std::fs::metadata(file).map_or(0, |found| found.len());
+    output.step("Stored", &format!("{}, {}", file.display(), show::size(size)));
+    Ok(code)
 }
 
 /// Runs a move. The first Ctrl-C stops it, and the second one ends the process.
@@ -273,19 +284,36 @@ async fn interruptible<T>(
 }
 
 /// The end of a command: the report, and its exit code.
-fn ended(reports: isobar::Result<Vec<Report>>, show: &Show<'_>, output: &Output) -> Result<ExitCode, Failure> {
-    let reports = reports.map_err(|error| failure(error, output))?;
+fn ended(
+    reports: isobar::Result<Vec<Report>>,
+    show: &Show<'_>,
+    work: Work,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let reports = reports.map_err(|error| failure(error, show))?;
     show.report(&reports, output)?;
     let is_equal = reports.iter().all(Report::is_equal);
+    if !is_equal && !output.json {
+        output.note(match work {
+            Work::Migrate if reports.iter().any(|it| it.compared.extra > 0) => {
+                "what only the target has was not written by an earlier run; --delete-extra deletes it"
+            }
+            Work::Migrate => "the source was written meanwhile, or something was left out; stop the app, and run the command again",
+            Work::Verify => "--repair writes to the target what is missing or different there",
+            Work::Backup => "the source was written meanwhile; stop the app, and make the backup again",
+        });
+    }
     Ok(if is_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn failure(error: isobar::Error, _output: &Output) -> Failure {
+fn failure(error: isobar::Error, show: &Show<'_>) -> Failure {
+    let is_stopped = isobar_moving::is_stopped(&error);
+    let failure = if is_stopped { Failure::interrupted() } else { Failure::from(error) };
     let command: Vec<String> = std::env::args().skip(1).collect();
-    let stopped = isobar_moving::is_stopped(&error);
-    let failure = Failure::from(error);
-    let hint = format!("to go on: isobar {}", command.join(" "));
-    if stopped { Failure::interrupted().hint(hint) } else { failure.hint(hint) }
+    match show.has_begun() {
+        true => failure.hint(format!("to go on: isobar {}", command.join(" "))),
+        false => failure,
+    }
 }
 
 async fn agree(question: &str, output: &Output) -> Result<bool, Failure> {

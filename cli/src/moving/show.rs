@@ -42,6 +42,7 @@ pub(super) struct Show<'a> {
 /// What is done now.
 struct Work {
     text: String,
+    has_begun: bool,
     total: Option<u64>,
     kind: ResourceKind,
     since: Instant,
@@ -51,7 +52,7 @@ struct Work {
 impl<'a> Show<'a> {
     pub(super) fn new(output: &'a Output) -> Self {
         let now = Instant::now();
-        let work = Work { text: String::new(), total: None, kind: ResourceKind::Table, since: now, printed: now };
+        let work = Work { text: String::new(), has_begun: false, total: None, kind: ResourceKind::Table, since: now, printed: now };
         Self {
             output,
             is_terminal: std::io::stderr().is_terminal(),
@@ -69,6 +70,11 @@ impl<'a> Show<'a> {
         if let Ok(mut began) = self.began.lock() {
             *began = Instant::now();
         }
+    }
+
+    /// Has a phase begun?
+    pub(super) fn has_begun(&self) -> bool {
+        self.work.lock().is_ok_and(|work| work.has_begun)
     }
 
     /// Draws the line of progress again.
@@ -216,9 +222,6 @@ impl<'a> Show<'a> {
         output.grid(&heads, &rows.iter().map(pick).collect::<Vec<_>>());
         let text = if is_equal { "both sides are equal" } else { "the sides are not equal" };
         output.step(if is_equal { "Equal" } else { "Different" }, &format!("{text}, after {}", span(seconds)));
-        if reports.iter().any(|it| it.compared.extra > 0) {
-            output.note("what only the target has was not written by an earlier run; --delete-extra deletes it");
-        }
         Ok(())
     }
 }
@@ -239,7 +242,7 @@ impl Watch for Show<'_> {
         self.bytes.store(0, Ordering::Relaxed);
         if let Ok(mut work) = self.work.lock() {
             let now = Instant::now();
-            *work = Work { text: format!("{verb} {kind} {name}"), total, kind, since: now, printed: now };
+            *work = Work { text: format!("{verb} {kind} {name}"), has_begun: true, total, kind, since: now, printed: now };
         }
     }
 
@@ -277,7 +280,7 @@ fn grouped(number: u64) -> String {
     text
 }
 
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
     let mut number = bytes as f64;
     let mut unit = 0;
