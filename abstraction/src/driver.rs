@@ -66,6 +66,10 @@ pub mod secret {
 
 /// The trait of a pub/sub service, and the types of its arguments and results.
 pub mod pub_sub {
+    pub use crate::pub_sub::backlog::{
+        Backlog, BacklogCount, BacklogMessage, LeasedMessage, Letters, PORTABLE_FORM, dead_letters, discard,
+        each_failed, redrive,
+    };
     pub use crate::pub_sub::dead_letter::DeadLetterDetails;
     pub use crate::pub_sub::driver::{PubSub, RawMessage};
     pub use crate::pub_sub::message::plain_text;

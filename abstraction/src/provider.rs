@@ -12,12 +12,14 @@ use async_trait::async_trait;
 
 use crate::blob::Blob;
 use crate::clock::Clock;
+use crate::event_queue::EventQueue;
 use crate::function::Function;
 use crate::key_value::KeyValue;
 use crate::manifest::Manifest;
 use crate::prefix::{ISOBAR_PREFIX, ISOBAR_STAGE, Prefix};
 use crate::profile::Profile;
 use crate::pub_sub::PubSub;
+use crate::pub_sub::backlog::Backlog;
 use crate::resource::{Location, ResourceKind, ResourceUrl, check_name};
 use crate::secret::driver::SecretStore;
 use crate::{Error, Result};
@@ -68,6 +70,15 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         let _ = url;
         let instead = "set ISOBAR_SECRETS to the URL of a store at another provider";
         Err(Error::unsupported("open the store of secrets", self.profile().provider, instead))
+    }
+
+    /// Opens the waiting messages and dead letters of a queue, for a tool.
+    ///
+    /// Errors: `Config`; `Unsupported` without this method.
+    fn backlog(&self, queue: &EventQueue) -> Result<Arc<dyn Backlog>> {
+        let _ = queue;
+        let instead = "let the app handle the messages of its queues before you move its data";
+        Err(Error::unsupported("open the backlog of a queue", self.profile().provider, instead))
     }
 
     /// Checks, without a call, that the names which the triggers need fit the services, and are different. [`host`](Self::host)

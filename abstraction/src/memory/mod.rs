@@ -21,10 +21,12 @@ use parking_lot::Mutex;
 
 use crate::blob::Blob;
 use crate::clock::{Clock, ManualClock};
+use crate::event_queue::EventQueue;
 use crate::key_value::KeyValue;
 use crate::profile::Profile;
 use crate::provider::{Hosted, Opener, Provider};
 use crate::pub_sub::PubSub;
+use crate::pub_sub::backlog::Backlog;
 use crate::resource::{Location, ResourceUrl};
 use crate::secret::driver::SecretStore;
 use crate::{Error, Result};
@@ -34,8 +36,8 @@ pub use profile::PROFILE;
 use blob::MemoryBlob;
 pub(crate) use blob::{Signed, SignedObject};
 use key_value::MemoryKeyValue;
-use pub_sub::MemoryPubSub;
 pub(crate) use pub_sub::{Leased, Queues};
+use pub_sub::{MemoryBacklog, MemoryPubSub};
 use secret::MemorySecrets;
 
 /// The provider of [`Cloud::memory`](crate::Cloud::memory). Clones share data and clock.
@@ -143,6 +145,10 @@ impl Provider for MemoryProvider {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         Ok(Arc::new(MemoryPubSub::new(physical_name(at)?, self.0.clock.clone(), Arc::clone(&self.0.queues))))
+    }
+
+    fn backlog(&self, queue: &EventQueue) -> Result<Arc<dyn Backlog>> {
+        Ok(Arc::new(MemoryBacklog::new(queue, self.0.clock.clone(), Arc::clone(&self.0.queues))))
     }
 
     fn secrets(&self, _: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {

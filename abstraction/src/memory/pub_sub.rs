@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,9 +14,11 @@ use crate::event_queue::EventQueue;
 use crate::key_value::Key;
 use crate::manifest::{Manifest, ObjectFilter};
 use crate::outcome::Settlement;
+use crate::pub_sub::backlog::{Backlog, BacklogCount, BacklogMessage, LeasedMessage, Letters};
+use crate::pub_sub::dead_letter::DeadLetterDetails;
 use crate::pub_sub::{DeadLetter, Message, MessageId, PubSub, RawMessage};
 use crate::resource::ResourceKind;
-use crate::{ObjectEvent, WriteEvent};
+use crate::{Error, ObjectEvent, WriteEvent};
 
 /// All queues of one provider.
 #[derive(Debug, Default)]
@@ -42,8 +44,7 @@ impl State {
 
     fn push(&mut self, queues: Vec<EventQueue>, due: SystemTime, message: &Message<Bytes>) {
         for queue in queues {
-            let waiting = Waiting { message: message.clone(), due, leased: false };
-            self.queues.entry(queue).or_default().waiting.insert(self.sequence, waiting);
+            self.queues.entry(queue).or_default().waiting.insert(self.sequence, Waiting::new(message.clone(), due));
         }
     }
 
@@ -57,7 +58,7 @@ impl State {
 struct Queue {
     // In the order of publishing, which is the order of delivery within one ordering key.
     waiting: BTreeMap<u64, Waiting>,
-    dead: Vec<(DeadLetter, Message<Bytes>)>,
+    dead: BTreeMap<u64, Dead>,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +66,25 @@ struct Waiting {
     message: Message<Bytes>,
     due: SystemTime,
     leased: bool,
+    /// The end of a lease by a tool.
+    held: Option<SystemTime>,
+}
+
+impl Waiting {
+    fn new(message: Message<Bytes>, due: SystemTime) -> Self {
+        Self { message, due, leased: false, held: None }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Dead {
+    details: DeadLetterDetails,
+    message: Message<Bytes>,
+    held: Option<SystemTime>,
+}
+
+fn is_free(held: Option<SystemTime>, now: SystemTime) -> bool {
+    held.is_none_or(|until| until <= now)
 }
 
 /// A message that is being delivered and must be settled.
@@ -132,7 +152,7 @@ impl Queues {
         let mut keys = HashSet::new();
         let due = queue.waiting.iter_mut().filter(|(_, waiting)| {
             let first = waiting.message.ordering_key.as_ref().is_none_or(|key| keys.insert(key.clone()));
-            first && waiting.due <= now
+            first && waiting.due <= now && is_free(waiting.held, now)
         });
         let lease = |(sequence, waiting): (&u64, &mut Waiting)| {
             waiting.leased = true;
@@ -143,17 +163,22 @@ impl Queues {
 
     pub(crate) fn settle(&self, queue: &EventQueue, leased: Leased, settlement: Settlement, now: SystemTime) {
         let mut state = self.state.lock();
-        let Some(queue) = state.queues.get_mut(queue) else { return };
+        let State { sequence: last, queues, .. } = &mut *state;
+        let Some(queue) = queues.get_mut(queue) else { return };
         let Leased { sequence, mut message } = leased;
         match settlement {
             Settlement::Done => drop(queue.waiting.remove(&sequence)),
             Settlement::Retry(after) => {
                 message.attempt += 1;
-                queue.waiting.insert(sequence, Waiting { message, due: later(now, after), leased: false });
+                queue.waiting.insert(sequence, Waiting::new(message, later(now, after)));
             }
             Settlement::DeadLetter(reason) => {
                 queue.waiting.remove(&sequence);
-                queue.dead.push((DeadLetter::new(&message, reason, now), message));
+                // Not cut, as `DeadLetterDetails::new` does: nothing is too large here.
+                let details =
+                    DeadLetterDetails { attempts: message.attempt, reason, died_at: now, source: String::new() };
+                *last += 1;
+                queue.dead.insert(*last, Dead { details, message, held: None });
             }
         }
     }
@@ -167,7 +192,8 @@ impl Queues {
     pub(crate) fn dead_letters(&self, queue: &EventQueue) -> Vec<DeadLetter> {
         let state = self.state.lock();
         let queue = state.queues.get(queue);
-        queue.into_iter().flat_map(|queue| queue.dead.iter().map(|(dead_letter, _)| dead_letter.clone())).collect()
+        let dead = queue.into_iter().flat_map(|queue| queue.dead.values());
+        dead.map(|dead| dead.details.clone().into_dead_letter(dead.message.clone())).collect()
     }
 
     /// Moves all dead letters back to the queue, with attempt 1. Returns their number.
@@ -177,10 +203,10 @@ impl Queues {
         let Some(queue) = queues.get_mut(queue) else { return 0 };
         let dead = std::mem::take(&mut queue.dead);
         let count = dead.len();
-        for (_, mut message) in dead {
+        for Dead { mut message, .. } in dead.into_values() {
             *sequence += 1;
             message.attempt = 1;
-            queue.waiting.insert(*sequence, Waiting { message, due: now, leased: false });
+            queue.waiting.insert(*sequence, Waiting::new(message, now));
         }
         count
     }
@@ -207,3 +233,107 @@ impl PubSub for MemoryPubSub {
         messages.into_iter().map(|raw| Ok(self.queues.publish(&self.topic, raw, now))).collect()
     }
 }
+
+/// The backlog of one queue in memory. Its leases end by the clock.
+#[derive(Debug)]
+pub(crate) struct MemoryBacklog {
+    queue: EventQueue,
+    clock: ManualClock,
+    queues: Arc<Queues>,
+}
+
+impl MemoryBacklog {
+    pub(crate) fn new(queue: &EventQueue, clock: ManualClock, queues: Arc<Queues>) -> Self {
+        Self { queue: queue.clone(), clock, queues }
+    }
+
+    /// Changes the messages with these receipts.
+    fn each(&self, receipts: Vec<String>, change: impl Fn(&mut Queue, u64) -> bool) -> Vec<Result<()>> {
+        let mut state = self.queues.state.lock();
+        let queue = state.queues.entry(self.queue.clone()).or_default();
+        let gone = || Error::not_found("the message is not leased any more");
+        let change =
+            |receipt: String| receipt.parse().ok().filter(|place| change(queue, *place)).map(drop).ok_or_else(gone);
+        receipts.into_iter().map(change).collect()
+    }
+}
+
+#[async_trait]
+impl Backlog for MemoryBacklog {
+    async fn count(&self) -> Result<BacklogCount> {
+        let (state, now) = (self.queues.state.lock(), self.clock.now());
+        let Some(queue) = state.queues.get(&self.queue) else { return Ok(ZERO) };
+        let mut count = BacklogCount { dead: Some(queue.dead.len() as u64), ..ZERO };
+        for waiting in queue.waiting.values() {
+            let place = match waiting.due <= now {
+                _ if !is_free(waiting.held, now) || waiting.leased => &mut count.leased,
+                true => &mut count.waiting,
+                false => &mut count.delayed,
+            };
+            *place = place.map(|count| count + 1);
+        }
+        Ok(count)
+    }
+
+    async fn lease(&self, letters: Letters, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
+        let now = self.clock.now();
+        let until = Some(later(now, lease));
+        if letters == Letters::Waiting {
+            let leased = self.queues.lease(&self.queue, now, limit);
+            let mut state = self.queues.state.lock();
+            let queue = state.queues.entry(self.queue.clone()).or_default();
+            let hold = |Leased { sequence, message }| {
+                let waiting = queue.waiting.get_mut(&sequence)?;
+                (waiting.held, waiting.leased) = (until, false);
+                Some(LeasedMessage::new(BacklogMessage::new(message), sequence.to_string()))
+            };
+            return Ok(leased.into_iter().filter_map(hold).collect());
+        }
+        let mut state = self.queues.state.lock();
+        let queue = state.queues.entry(self.queue.clone()).or_default();
+        let free = queue.dead.iter_mut().filter(|(_, dead)| is_free(dead.held, now)).take(limit);
+        let hold = |(place, dead): (&u64, &mut Dead)| {
+            dead.held = until;
+            let message = BacklogMessage::new(dead.message.clone()).with_dead(dead.details.clone());
+            LeasedMessage::new(message, place.to_string())
+        };
+        Ok(free.map(hold).collect())
+    }
+
+    async fn acknowledge(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
+        self.each(receipts, |queue, place| match letters {
+            Letters::Waiting => queue.waiting.remove(&place).is_some(),
+            Letters::Dead => queue.dead.remove(&place).is_some(),
+        })
+    }
+
+    async fn release(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
+        self.each(receipts, |queue, place| {
+            let held = match letters {
+                Letters::Waiting => queue.waiting.get_mut(&place).map(|waiting| &mut waiting.held),
+                Letters::Dead => queue.dead.get_mut(&place).map(|dead| &mut dead.held),
+            };
+            held.map(|held| *held = None).is_some()
+        })
+    }
+
+    async fn send(&self, letters: Letters, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
+        let (mut state, now) = (self.queues.state.lock(), self.clock.now());
+        let mut send = |sent: BacklogMessage| {
+            let State { sequence, queues, .. } = &mut *state;
+            *sequence += 1;
+            let (queue, details) = (queues.entry(self.queue.clone()).or_default(), sent.details());
+            let BacklogMessage { message, due, .. } = sent;
+            match letters {
+                Letters::Waiting => drop(queue.waiting.insert(*sequence, Waiting::new(message, due.unwrap_or(now)))),
+                Letters::Dead => drop(queue.dead.insert(*sequence, Dead { details, message, held: None })),
+            }
+            Ok(())
+        };
+        messages.into_iter().map(&mut send).collect()
+    }
+}
+
+/// The count of an empty queue.
+const ZERO: BacklogCount =
+    BacklogCount { waiting: Some(0), delayed: Some(0), leased: Some(0), dead: Some(0), unreachable: 0 };

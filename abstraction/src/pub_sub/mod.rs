@@ -5,6 +5,7 @@
 //! for messages with an ordering key, because order for a whole topic would permit one delivery at a time. There is no
 //! handler of batches: Pub/Sub pushes one message in a request.
 
+pub(crate) mod backlog;
 pub(crate) mod dead_letter;
 pub(crate) mod driver;
 pub(crate) mod message;

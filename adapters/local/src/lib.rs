@@ -37,10 +37,10 @@ use async_trait::async_trait;
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
-use isobar_abstraction::driver::pub_sub::PubSub;
+use isobar_abstraction::driver::pub_sub::{Backlog, PubSub};
 use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::driver::{Adapter, Clock, Hosted, Limits, Location, Prefix, Profile, Provider, ResourceKind, ResourceUrl};
-use isobar_abstraction::{Error, Result};
+use isobar_abstraction::{Error, EventQueue, Result};
 
 pub use config::{LocalConfig, Token};
 pub use deployment::{Excess, places};
@@ -55,7 +55,7 @@ use config::physical_name;
 use history::History;
 use key_value::LocalKeyValue;
 use profile::{PROFILE, imitating};
-use pub_sub::{LocalPubSub, Queue};
+use pub_sub::{LocalBacklog, LocalPubSub, Queue};
 use secret::SecretFile;
 use state::State;
 use store::Store;
@@ -172,6 +172,10 @@ impl Provider for LocalProvider {
 
     fn prefix(&self) -> Prefix {
         self.0.config.prefix.clone()
+    }
+
+    fn backlog(&self, queue: &EventQueue) -> Result<Arc<dyn Backlog>> {
+        Ok(Arc::new(LocalBacklog::new(self.0.queue.clone(), self.0.config.physical(queue))))
     }
 
     fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {

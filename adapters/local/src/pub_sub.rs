@@ -1,5 +1,6 @@
 //! Pub/sub of the local provider: the queues of subscriptions, of object events and of writes, in one file.
 
+mod backlog;
 mod dead;
 mod enqueue;
 mod lane;
@@ -14,6 +15,7 @@ use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::pub_sub::{MessageId, PubSub, RawMessage};
 use isobar_abstraction::{Error, EventQueue, Result};
 
+pub(crate) use backlog::LocalBacklog;
 pub(crate) use enqueue::Enqueuer;
 pub(crate) use lane::Row;
 pub(crate) use look::{Waiting, each_message};

@@ -15,6 +15,8 @@ pub enum Lacks {
     Host,
     /// [`World::set_secret`](crate::World::set_secret).
     Secrets,
+    /// [`World::backlog`](crate::World::backlog).
+    Backlog,
     /// [`World::fetch`](crate::World::fetch).
     Fetch,
     /// [`World::reopen`](crate::World::reopen).
@@ -50,6 +52,7 @@ impl fmt::Display for Lacks {
             Self::Clock => "the harness lacks a clock that trials can move",
             Self::Host => "the harness lacks a host for apps",
             Self::Secrets => "the harness lacks a store of secrets that trials can change",
+            Self::Backlog => "the harness lacks the backlogs of queues",
             Self::Fetch => "the harness lacks a client for signed URLs",
             Self::Reopen => "the harness lacks a way to end its process and open the data again",
             Self::Http => "the harness's host lacks HTTP",

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use isobar::clock::ManualClock;
+use isobar::driver::Provider;
+use isobar::driver::pub_sub::Backlog;
 use isobar::manifest::Manifest;
 use isobar::memory::MemoryProvider;
 use isobar::pub_sub::DeadLetter;
@@ -52,6 +54,10 @@ impl World for MemoryWorld {
             None => self.provider.remove_secret(name),
         }
         Ok(())
+    }
+
+    async fn backlog(&self, queue: &EventQueue) -> HarnessResult<Arc<dyn Backlog>> {
+        Ok(self.provider.backlog(queue)?)
     }
 
     async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {

@@ -106,6 +106,11 @@ pub const ROWS: &[Row] = &[
         "Each subscription of a topic receives every message, and has its own attempts, dead letters and redrive",
     ),
     row("PS-16", "A delayed message is not delivered before its time, and the delay counts no attempt"),
+    row(
+        "PS-17",
+        "A tool leases, deletes and adds the waiting messages and the dead letters of a queue as they were, between \
+         providers too",
+    ),
     row("FN-1", "An HTTP request reaches the app as it was sent, and the response the client"),
     row("FN-2", "Bodies stream; those over the limit are 413"),
     row("FN-3", "A handler that panics or fails fails its own invocation only"),

@@ -1,5 +1,6 @@
 //! The harness of a backend, the world that it opens for each trial, and the trial.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use isobar::clock::ManualClock;
 use isobar::driver::Clock;
+use isobar::driver::pub_sub::Backlog;
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
 use isobar::{App, Body, BoxError, Cloud, Error, EventQueue, IntoApp, Result, TestResponse};
@@ -85,6 +87,12 @@ pub trait World: Send + Sync {
     async fn set_secret(&self, name: &str, value: Option<&str>) -> HarnessResult<()> {
         let _ = (name, value);
         Err(Lacks::Secrets.into())
+    }
+
+    /// The backlog of a queue, which exists then, whether an app handles it or not.
+    async fn backlog(&self, queue: &EventQueue) -> HarnessResult<Arc<dyn Backlog>> {
+        let _ = queue;
+        Err(Lacks::Backlog.into())
     }
 
     /// Sends a request to the host in its URL, such as a signed URL.

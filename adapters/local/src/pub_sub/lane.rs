@@ -122,8 +122,20 @@ impl<'t> Lane<'t> {
         Ok(Some(answer))
     }
 
-    /// Puts a message at the end.
+    /// Puts a new message at the end.
     pub(super) fn append(&mut self, sequence: u64, due_ms: u64, key: Option<&str>, record: &[u8]) -> Result<()> {
+        self.append_again(sequence, due_ms, key, record, 0)
+    }
+
+    /// Puts a message at the end that was delivered elsewhere. Behind others of its ordering key it has no attempts.
+    pub(super) fn append_again(
+        &mut self,
+        sequence: u64,
+        due_ms: u64,
+        key: Option<&str>,
+        record: &[u8],
+        attempts: u32,
+    ) -> Result<()> {
         let source = self.row.number;
         self.messages.insert((source, sequence), record).map_err(failed)?;
         let mut head = true;
@@ -132,7 +144,7 @@ impl<'t> Lane<'t> {
             self.ordered.insert((source, key, sequence), due_ms).map_err(failed)?;
         }
         if head {
-            self.due.insert((source, due_ms, sequence), 0).map_err(failed)?;
+            self.due.insert((source, due_ms, sequence), attempts).map_err(failed)?;
         }
         self.row.waiting += 1;
         Ok(())
@@ -223,7 +235,7 @@ impl<'t> Lane<'t> {
     }
 
     /// Makes all leased messages wait, due immediately.
-    fn end_all_leases(&mut self, now_ms: u64) -> Result<()> {
+    pub(super) fn end_all_leases(&mut self, now_ms: u64) -> Result<()> {
         let source = self.row.number;
         let all = self.leased.range((source, 0)..=(source, u64::MAX)).map_err(failed)?;
         let all = all.map(|row| row.map(|(place, lease)| (place.value().1, lease.value())));
@@ -299,6 +311,22 @@ pub(super) fn subscribe_in(transaction: &WriteTransaction, subscribed: &[EventQu
         lane.end_all_leases(now_ms)?;
         sources.insert(key.as_str(), Stored::from(lane.row)).map_err(failed)?;
     }
+    Ok(())
+}
+
+/// Makes a queue exist that no app has subscribed.
+pub(super) fn make_known(transaction: &WriteTransaction, queue: &EventQueue) -> Result<()> {
+    let mut sources = transaction.open_table(SOURCES).map_err(failed)?;
+    let key = key(queue);
+    if sources.get(key.as_str()).map_err(failed)?.is_some() {
+        return Ok(());
+    }
+    let mut next = 0;
+    for stored in sources.iter().map_err(failed)? {
+        next = next.max(Row::from(stored.map_err(failed)?.1.value()).number + 1);
+    }
+    let row = Row { number: next, ..Row::default() };
+    sources.insert(key.as_str(), Stored::from(row)).map_err(failed)?;
     Ok(())
 }
 

@@ -17,11 +17,12 @@ use isobar_abstraction::{EventQueue, Result};
 use redb::WriteTransaction;
 use tokio::sync::Notify;
 
+use super::backlog::Held;
 use super::enqueue::{Enqueuer, Time};
 use super::lane::{
     BACKWARDS_MS, Encoded, Lane, LeasedRecord, append_in, follow_clock, note_time, subscribe_in, subscribed_in,
 };
-use super::record::{DeadLetterDetails, Record, damaged};
+use super::record::{DeadLetterDetails, Record};
 use crate::chaos::Chaos;
 use crate::store::Store;
 
@@ -33,6 +34,7 @@ pub(crate) struct Queue(Arc<Inner>);
 struct Inner {
     store: Store,
     enqueuer: Enqueuer,
+    held: Held,
 }
 
 /// A leased message, which must be settled or released.
@@ -51,7 +53,11 @@ impl From<LeasedRecord> for Leased {
 impl Queue {
     /// The queues in this store.
     pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, chaos: Option<Arc<Chaos>>) -> Self {
-        Self(Arc::new(Inner { store, enqueuer: Enqueuer::new(clock, chaos) }))
+        Self(Arc::new(Inner { store, enqueuer: Enqueuer::new(clock, chaos), held: Held::default() }))
+    }
+
+    pub(super) fn held(&self) -> &Held {
+        &self.0.held
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -105,6 +111,7 @@ impl Queue {
     ///
     /// What waits in a queue that is not among them any more stays.
     pub(crate) async fn subscribe(&self, queues: Vec<EventQueue>) -> Result<()> {
+        self.0.held.subscribed.store(true, Ordering::Relaxed);
         let enqueuer = self.enqueuer();
         let subscribe = move |transaction: &WriteTransaction| {
             enqueuer.forget_tables();
@@ -217,8 +224,8 @@ fn settle(lane: &mut Lane<'_>, leased: &Leased, settlement: Settlement, now: Sys
 /// Moves a message whose lease ended to the dead letters.
 fn die(lane: &mut Lane<'_>, leased: &Leased, reason: String, now: SystemTime) -> Result<()> {
     let Leased { sequence, message } = leased;
-    let id = message.id.as_str().parse().map_err(|_| damaged("its id"))?;
     let record = lane.record(*sequence)?;
+    let id = Record::decode(&record)?.id(*sequence);
     lane.insert_dead_letter(id, &DeadLetterDetails::new(reason, message.attempt, now).encode(&record)?)?;
     lane.forget(*sequence, message.ordering_key.as_deref())
 }
@@ -232,7 +239,7 @@ fn release(lane: &mut Lane<'_>, leased: &Leased, now_ms: u64) -> Result<()> {
 }
 
 /// The first millisecond at which `after` has passed.
-fn due_ms(now: SystemTime, after: Duration) -> u64 {
+pub(super) fn due_ms(now: SystemTime, after: Duration) -> u64 {
     let almost = Duration::from_nanos(999_999);
     after.checked_add(almost).and_then(|after| now.checked_add(after)).map_or(u64::MAX, to_millis)
 }

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
-use isobar_abstraction::driver::pub_sub::{DeadLetter, Message, MessageId, RawMessage};
+use isobar_abstraction::driver::pub_sub::{
+    DeadLetter, DeadLetterDetails as PortableDetails, Message, MessageId, RawMessage,
+};
 use isobar_abstraction::{BoxError, Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,9 @@ struct Header {
     /// Only of a message that was put back: it has a new place, and keeps its id.
     #[serde(rename = "i", skip_serializing_if = "Option::is_none")]
     id: Option<u64>,
+    /// Only of a message that a tool brought: its id at another provider, or in another folder.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     #[serde(rename = "t")]
     published_ms: u64,
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +41,20 @@ impl Record {
     pub(super) fn of_message(raw: RawMessage, published_ms: u64) -> Self {
         let RawMessage { body, attributes, ordering_key, trace_parent, .. } = raw;
         let trace_parent = Some(trace_parent.to_string());
-        Self { header: Header { id: None, published_ms, ordering_key, attributes, trace_parent }, body }
+        Self { header: Header { published_ms, ordering_key, attributes, trace_parent, ..Header::default() }, body }
+    }
+
+    /// A message that a tool brings.
+    pub(super) fn of_sent(message: &Message<Bytes>) -> Self {
+        let header = Header {
+            id: None,
+            name: Some(message.id.to_string()),
+            published_ms: to_millis(message.published_at),
+            ordering_key: message.ordering_key.clone(),
+            attributes: message.attributes.clone(),
+            trace_parent: message.trace_parent.map(|parent| parent.to_string()),
+        };
+        Self { header, body: message.body.clone() }
     }
 
     pub(super) fn of_event(body: Bytes, published_ms: u64) -> Self {
@@ -56,6 +74,11 @@ impl Record {
         Ok(Self { header, body: Bytes::copy_from_slice(body) })
     }
 
+    /// The number of the message at this place in the queue, which its dead letter has too.
+    pub(super) fn id(&self, sequence: u64) -> u64 {
+        self.header.id.unwrap_or(sequence)
+    }
+
     /// The same message for another place in the queue.
     pub(super) fn with_id(mut self, id: u64) -> Self {
         self.header.id = Some(id);
@@ -64,9 +87,9 @@ impl Record {
 
     /// The message at this place in the queue, on its delivery number `attempt`.
     pub(super) fn into_message(self, sequence: u64, attempt: u32) -> Message<Bytes> {
-        let Header { id, published_ms, ordering_key, attributes, trace_parent } = self.header;
-        let id = MessageId::new(id.unwrap_or(sequence).to_string());
-        let mut message = Message::new(id, self.body, from_millis(published_ms));
+        let Header { id, name, published_ms, ordering_key, attributes, trace_parent } = self.header;
+        let id = name.unwrap_or_else(|| id.unwrap_or(sequence).to_string());
+        let mut message = Message::new(MessageId::new(id), self.body, from_millis(published_ms));
         message.attributes = attributes;
         message.ordering_key = ordering_key;
         message.attempt = attempt;
@@ -75,18 +98,29 @@ impl Record {
     }
 }
 
-/// Why a message is dead; stored before its record. `pub_sub::DeadLetterDetails` has other names for its fields: existing data
-/// files have `died_ms`, and no source.
+/// Why a message is dead; stored before its record. The portable details have other names for their fields: existing data
+/// files have `died_ms`. Only a dead letter that a tool brought has a source.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DeadLetterDetails {
     pub(super) reason: String,
     pub(super) attempts: u32,
     pub(super) died_ms: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    source: String,
 }
 
 impl DeadLetterDetails {
     pub(super) fn new(reason: String, attempts: u32, died_at: SystemTime) -> Self {
-        Self { reason, attempts, died_ms: to_millis(died_at) }
+        Self { reason, attempts, died_ms: to_millis(died_at), source: String::new() }
+    }
+
+    pub(super) fn of_portable(details: PortableDetails) -> Self {
+        let PortableDetails { reason, attempts, died_at, source, .. } = details;
+        Self { source, ..Self::new(reason, attempts, died_at) }
+    }
+
+    pub(super) fn portable(&self) -> PortableDetails {
+        PortableDetails::new(self.attempts, &self.reason, from_millis(self.died_ms), &self.source)
     }
 
     pub(super) fn encode(&self, record: &[u8]) -> Result<Vec<u8>> {
@@ -99,7 +133,9 @@ impl DeadLetterDetails {
     }
 
     pub(super) fn into_letter(self, id: u64, record: Record) -> DeadLetter {
-        let message = record.into_message(id, self.attempts);
+        let mut message = record.into_message(id, self.attempts);
+        // By which it is redriven.
+        message.id = MessageId::new(id.to_string());
         DeadLetter::new(&message, self.reason, from_millis(self.died_ms))
     }
 }

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::uri::Uri;
 use http::{Method, Request};
 use isobar::clock::ManualClock;
-use isobar::driver::Clock;
+use isobar::driver::pub_sub::Backlog;
+use isobar::driver::{Clock, Provider};
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::{DeadLetter, Message, MessageId};
@@ -69,6 +70,10 @@ impl World for LocalWorld {
 
     async fn set_secret(&self, name: &str, value: Option<&str>) -> HarnessResult<()> {
         Ok(set_secret(self.folder.path(), name, value)?)
+    }
+
+    async fn backlog(&self, queue: &EventQueue) -> HarnessResult<Arc<dyn Backlog>> {
+        Ok(self.provider.backlog(queue)?)
     }
 
     async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {

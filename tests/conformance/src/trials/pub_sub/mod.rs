@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod access;
+pub mod backlog;
 pub mod batch;
 pub mod dead_letters;
 pub mod delays;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Trial> {
         trace::all(),
         access::all(),
         durability::all(),
+        backlog::all(),
     ]
     .concat()
 }
