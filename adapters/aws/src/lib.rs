@@ -28,13 +28,13 @@ mod state;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use isobar_abstraction::Result;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
-use isobar_abstraction::driver::pub_sub::PubSub;
+use isobar_abstraction::driver::pub_sub::{Backlog, PubSub};
 use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
 use isobar_abstraction::manifest::Manifest;
+use isobar_abstraction::{EventQueue, Result};
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AwsConfig, LambdaFunction};
@@ -110,6 +110,10 @@ impl Provider for AwsProvider {
 
     fn prefix(&self) -> Prefix {
         self.0.config.prefix.clone()
+    }
+
+    fn backlog(&self, queue: &EventQueue) -> Result<Arc<dyn Backlog>> {
+        pub_sub::backlog::open(&self.0, queue)
     }
 
     fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {

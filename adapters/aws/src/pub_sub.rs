@@ -3,6 +3,7 @@
 //! Messages without an ordering key go to the topic `clicks`, messages with one to the FIFO topic
 //! `clicks.fifo`: SNS orders all messages of a topic or none.
 
+pub(crate) mod backlog;
 pub(crate) mod dead_letter;
 mod sns;
 pub(crate) mod sqs;

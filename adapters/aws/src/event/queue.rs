@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use isobar_abstraction::clock::{self, from_millis, later};
 use isobar_abstraction::driver::host::Fields;
-use isobar_abstraction::driver::pub_sub::{Message, MessageId};
+use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message, MessageId};
 use isobar_abstraction::{Error, Result};
 use serde_json::value::RawValue;
 
@@ -27,6 +27,8 @@ pub(crate) struct Record {
     pub(crate) message: Message<Bytes>,
     /// The time before which the message must not be delivered; at most the longest delay after SQS received the message.
     pub(crate) due: Option<SystemTime>,
+    /// The details of a dead letter; without meaning after a redrive.
+    pub(crate) dead: Option<DeadLetterDetails>,
     /// The reason why the message cannot be read, if it cannot; `message` then has the original body.
     pub(crate) unreadable: Option<String>,
 }
@@ -63,12 +65,12 @@ impl Record {
             let (id, group) = (id.clone(), group.clone());
             ReceivedMessage { id, body, attributes: attributes?, sent_at, attempt, group }.decode()
         });
-        let (due, unreadable) = match decoded {
+        let (due, dead, unreadable) = match decoded {
             Ok(decoded) => {
                 message = decoded.message;
-                (decoded.due, None)
+                (decoded.due, decoded.dead, None)
             }
-            Err(error) => (None, Some(format!("the message cannot be read: {}", error.message()))),
+            Err(error) => (None, None, Some(format!("the message cannot be read: {}", error.message()))),
         };
         // A wrong due time of another publisher must not hide the message until SQS deletes it, nor block its group.
         let latest = later(number("SentTimestamp").map_or(now, from_millis), PROFILE.limits.message_delay);
@@ -79,6 +81,6 @@ impl Record {
             message.attempt = message.attempt.saturating_sub(1).max(1);
         }
         message.published_at = clock::sent_at(message.published_at, now);
-        Ok(Self { id, receipt: text("receiptHandle").unwrap_or_default(), group, message, due, unreadable })
+        Ok(Self { id, receipt: text("receiptHandle").unwrap_or_default(), group, message, due, dead, unreadable })
     }
 }

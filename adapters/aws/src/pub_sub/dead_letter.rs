@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use isobar_abstraction::clock::from_millis;
-use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails};
+use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails, Message};
 use isobar_abstraction::{Error, Result};
 use serde_json::Value;
 
@@ -27,17 +28,14 @@ pub fn dead_letter(message: &Value) -> Result<DeadLetter> {
         attempt: u32::try_from(receive_count).unwrap_or(u32::MAX),
         group: None,
     };
-    let sent_at = received.sent_at;
     let DecodedMessage { message, dead, .. } = received.decode()?;
-    let by_sqs = || {
-        DeadLetterDetails::new(
-            message.attempt,
-            "SQS moved the message: the function returned no response for it in any attempt",
-            sent_at,
-            "",
-        )
-    };
-    Ok(dead.unwrap_or_else(by_sqs).into_dead_letter(message))
+    Ok(dead.unwrap_or_else(|| by_sqs(&message)).into_dead_letter(message))
+}
+
+/// The details of a message that SQS itself moved.
+pub(super) fn by_sqs(message: &Message<Bytes>) -> DeadLetterDetails {
+    let reason = "SQS moved the message: the function returned no response for it in any attempt";
+    DeadLetterDetails::new(message.attempt, reason, message.published_at, "")
 }
 
 #[cfg(test)]

@@ -43,11 +43,8 @@ impl<'a> Entry<'a> {
         self.group.unwrap_or_default()
     }
 
-    /// The size by SNS's rules: body, and names, types and values of the attributes.
     fn bytes(&self) -> usize {
-        let attributes = self.encoded.attributes.iter();
-        let attributes = attributes.map(|(name, value)| name.len() + "String".len() + value.len());
-        self.encoded.body.len() + attributes.sum::<usize>()
+        self.encoded.bytes()
     }
 
     fn write(&self, form: &mut Form, index: usize) {

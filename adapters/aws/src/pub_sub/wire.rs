@@ -5,7 +5,7 @@
 //! | body | the text; if it is not [`plain_text`], base64 with a note in `isobar.meta` |
 //! | attributes | attributes of type `String`; those that do not fit are in `isobar.meta` |
 //! | trace parent | the attribute `traceparent` |
-//! | id, time of publishing | in `isobar.meta`: with raw delivery SQS returns neither the id nor the time of SNS |
+//! | id, time of publishing, earlier attempts | in `isobar.meta`: with raw delivery SQS returns neither the id nor the time of SNS |
 //! | due time of a message with a delay | in `isobar.meta`: SNS cannot delay, so the host does |
 //!
 //! A message of another publisher has no `isobar.meta` and is read as it is.
@@ -45,12 +45,19 @@ struct Meta<'a> {
     /// The encoding of the body: `base64`, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     enc: Option<Cow<'a, str>>,
+    /// The attempts so far, of a message that a tool brought.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    attempt: u32,
     /// Attributes that do not fit into attributes of SNS.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     attributes: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     /// The details of a dead letter; ignored in a message that was redriven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dead: Option<DeadLetterDetails>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A message in the format of SNS and SQS.
@@ -61,11 +68,20 @@ pub(crate) struct EncodedMessage<'a> {
     pub(crate) attributes: Vec<(&'a str, Cow<'a, str>)>,
 }
 
+impl EncodedMessage<'_> {
+    /// The size by the rules of SNS and SQS: body, and names, types and values of the attributes.
+    pub(super) fn bytes(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len());
+        self.body.len() + attributes.sum::<usize>()
+    }
+}
+
 /// Encodes a message with its due time.
 pub(crate) fn encode(message: &Message<Bytes>, due: Option<SystemTime>) -> Result<EncodedMessage<'_>> {
     // Rounded up, so that no delivery is early.
     let millis = |due| to_millis(later(due, Duration::from_nanos(999_999)));
-    encode_with(message, Meta { due: due.map(millis), ..Meta::default() })
+    let attempt = message.attempt.saturating_sub(1);
+    encode_with(message, Meta { due: due.map(millis), attempt, ..Meta::default() })
 }
 
 /// Encodes a dead letter, which has no due time: if it is sent to its queue again, it is delivered immediately.
@@ -155,7 +171,7 @@ impl ReceivedMessage {
         };
         let id = meta.id.map_or(self.id, Cow::into_owned);
         let mut message = Message::new(MessageId::new(id), body, meta.at.map_or(self.sent_at, from_millis));
-        message.attempt = self.attempt;
+        message.attempt = self.attempt.saturating_add(meta.attempt);
         message.trace_parent = self.attributes.remove(TraceParent::NAME).and_then(|text| text.parse().ok());
         message.attributes = self.attributes;
         message.attributes.extend(meta.attributes.into_iter().map(|(name, it)| (name.into_owned(), it.into_owned())));
