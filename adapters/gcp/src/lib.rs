@@ -27,13 +27,13 @@ mod state;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar_abstraction::Result;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
-use isobar_abstraction::driver::pub_sub::PubSub;
+use isobar_abstraction::driver::pub_sub::{Backlog, PubSub};
 use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
 use isobar_abstraction::manifest::Manifest;
+use isobar_abstraction::{EventQueue, Result};
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{GcpConfig, ISOBAR_EVENT_AUDIENCE, ISOBAR_EVENT_KEYS, ISOBAR_EVENT_SERVICE_ACCOUNT, Settings};
@@ -98,6 +98,10 @@ impl Provider for GcpProvider {
 
     fn prefix(&self) -> Prefix {
         self.0.config.prefix.clone()
+    }
+
+    fn backlog(&self, queue: &EventQueue) -> Result<Arc<dyn Backlog>> {
+        pub_sub::backlog::open(&self.0, queue)
     }
 
     fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {

@@ -8,6 +8,7 @@
 //! | order | by ordering key, for messages published in one region, in subscriptions with `enableMessageOrdering` |
 //! | largest message | 10,000,000 bytes, with the body in base64: a body of about 7.4 million bytes |
 
+pub(crate) mod backlog;
 pub(crate) mod dead_letters;
 mod outgoing;
 mod publisher;
@@ -124,8 +125,15 @@ fn by_key(entries: Vec<Entry<'_>>) -> (Vec<Entry<'_>>, Vec<Vec<Entry<'_>>>) {
 impl PubSub for CloudPubSub {
     async fn publish(&self, messages: Vec<RawMessage>) -> Vec<Result<MessageId>> {
         let now = self.state.clock.now();
-        let entries: Vec<_> =
-            messages.iter().enumerate().map(|(index, raw)| Entry::new(index, wire::first(raw, now))).collect();
+        let entries = messages.iter().enumerate().map(|(index, raw)| Entry::new(index, wire::first(raw, now)));
+        self.publish_entries(entries.collect()).await
+    }
+}
+
+impl CloudPubSub {
+    /// Publishes messages, whose indexes are their places.
+    async fn publish_entries(&self, entries: Vec<Entry<'_>>) -> Vec<Result<MessageId>> {
+        let count = entries.len();
         let (plain, keyed) = by_key(entries);
         let plain = split(&plain).into_iter().map(|batch| Either::Left(self.send(batch)));
         // Pub/Sub requires that all messages of a request have the same key.
@@ -133,7 +141,7 @@ impl PubSub for CloudPubSub {
         let sent: Vec<Results> = all_of(plain.chain(keyed).collect()).await;
         let mut results: HashMap<usize, Result<MessageId>> = sent.into_iter().flatten().collect();
         let missing = || Err(Error::internal("bug in isobar: a message was not published; please report it"));
-        (0..messages.len()).map(|index| results.remove(&index).unwrap_or_else(missing)).collect()
+        (0..count).map(|index| results.remove(&index).unwrap_or_else(missing)).collect()
     }
 }
 

@@ -5,8 +5,11 @@
 //! | reason, deliveries, time, source | `isobar-dead-…`, see [`DeadLetterDetails`] |
 //! | id, time of publishing | as in any copy, see [`wire`](super::wire) |
 
+use std::time::SystemTime;
+
+use bytes::Bytes;
 use isobar_abstraction::Result;
-use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails};
+use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails, Message};
 use serde_json::Value;
 
 use super::wire::PubsubMessage;
@@ -22,16 +25,13 @@ pub fn dead_letter(message: &Value) -> Result<DeadLetter> {
     let moved_at = dead_letter.published_at;
     let received = dead_letter.open(1);
     let message = received.message;
-    let without_details = || {
-        let moved_at = moved_at.unwrap_or(message.published_at);
-        DeadLetterDetails::new(
-            message.attempt,
-            "no reason was recorded: the message was published by hand, or had no room for the details",
-            moved_at,
-            "",
-        )
-    };
-    Ok(received.details.unwrap_or_else(without_details).into_dead_letter(message))
+    Ok(received.details.unwrap_or_else(|| details_of(&message, moved_at)).into_dead_letter(message))
+}
+
+/// The details of a dead letter without any.
+pub(super) fn details_of(message: &Message<Bytes>, moved_at: Option<SystemTime>) -> DeadLetterDetails {
+    let reason = "no reason was recorded: the message was published by hand, or had no room for the details";
+    DeadLetterDetails::new(message.attempt, reason, moved_at.unwrap_or(message.published_at), "")
 }
 
 #[cfg(test)]

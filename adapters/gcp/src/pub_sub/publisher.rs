@@ -7,7 +7,7 @@ use std::sync::Arc;
 use isobar_abstraction::driver::pub_sub::MessageId;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Safety, ServiceError, ServiceResult};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::outgoing::{Entry, Request};
@@ -20,6 +20,11 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 
 /// The maximum size of a request.
 const MAX_REQUEST_BYTES: u64 = 10_000_000;
+
+/// The name of a topic or a subscription in a path.
+pub(super) fn escaped(name: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(name, PLAIN)
+}
 
 /// Publishes to one topic.
 #[derive(Debug)]
@@ -79,7 +84,7 @@ impl Publisher {
     /// Sends the request and repeats it after a failure: messages may be stored twice, which at-least-once delivery
     /// allows.
     async fn request(&self, batch: &[Entry<'_>]) -> Result<ServiceResult<impl Iterator<Item = MessageId>>> {
-        let topic = utf8_percent_encode(&self.topic, PLAIN);
+        let topic = escaped(&self.topic);
         let path = format!("/v1/projects/{}/topics/{topic}:publish", self.project().await?);
         match self.service.json("Publish", Safety::Idempotent, &path, &Request { messages: batch }).await? {
             Ok(answer) => Ok(Ok(ids(&answer, batch.len())?)),

@@ -94,7 +94,7 @@ impl CloudUnderTest for AwsTrial {
         let manifest = Arc::clone(&hosted.manifest);
         self.account.subscribe(&manifest).await?;
         let (account, clock, proxy) = (Arc::clone(&self.account), self.clock.clone(), Arc::clone(&self.proxy));
-        Ok(AwsApp { lambda: provider.lambda(hosted), manifest, account, clock, proxy })
+        Ok(AwsApp { lambda: provider.lambda(hosted), provider, manifest, account, clock, proxy })
     }
 
     async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
 use isobar::clock::ManualClock;
+use isobar::driver::pub_sub::Backlog;
 use isobar::driver::{Hosted, Provider};
-use isobar::{App, Body, Cloud, Result, TestResponse};
+use isobar::{App, Body, Cloud, EventQueue, Result, TestResponse};
 
 use super::send;
 use isobar_conformance::{BuildApp, Gap, Harness, HarnessResult, Lacks, RunningApp, World};
@@ -32,6 +33,11 @@ pub trait CloudUnderTest: Send + Sync + Sized + 'static {
     async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {
         let _ = (key, value);
         Err(Lacks::Secrets.into())
+    }
+
+    /// The backlog of a queue, which it makes if it does not exist.
+    fn backlog(&self, queue: &EventQueue) -> Result<Arc<dyn Backlog>> {
+        self.provider().backlog(queue)
     }
 
     /// Sends a request whose URL has a host, such as a signed one.
@@ -68,6 +74,10 @@ impl<C: CloudUnderTest> World for CloudWorld<C> {
     async fn set_secret(&self, name: &str, value: Option<&str>) -> HarnessResult<()> {
         let key = format!("{}{name}", self.0.provider().prefix().get()?);
         self.0.set_secret(&key, value).await
+    }
+
+    async fn backlog(&self, queue: &EventQueue) -> HarnessResult<Arc<dyn Backlog>> {
+        Ok(self.0.backlog(queue)?)
     }
 
     async fn fetch(&self, request: Request<Bytes>) -> HarnessResult<TestResponse> {

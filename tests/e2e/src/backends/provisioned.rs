@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use isobar::driver::blob::Blob;
 use isobar::driver::key_value::KeyValue;
-use isobar::driver::pub_sub::PubSub;
+use isobar::driver::pub_sub::{Backlog, PubSub};
 use isobar::driver::secret::SecretStore;
 use isobar::driver::{Clock, Hosted, Location, Prefix, Profile, Provider, ResourceKind, ResourceUrl};
 use isobar::manifest::Manifest;
@@ -55,13 +55,19 @@ pub(super) trait Deployment: Debug + Send + Sync + 'static {
     /// Makes the sources and the queues of an app's triggers.
     async fn subscribe(&self, manifest: &Manifest) -> Result<()> {
         for (queue, _) in manifest.queues() {
-            self.make(queue.kind(), queue.source()).await?;
-            let mut made = self.made().lock().await;
-            let route = format!("route to {queue}");
-            if !made.contains(&route) {
-                self.route(&queue, &self.physical(queue.source())).await?;
-                made.insert(route);
-            }
+            self.make_queue(&queue).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the source and the queue of a trigger, if they do not exist.
+    async fn make_queue(&self, queue: &EventQueue) -> Result<()> {
+        self.make(queue.kind(), queue.source()).await?;
+        let mut made = self.made().lock().await;
+        let route = format!("route to {queue}");
+        if !made.contains(&route) {
+            self.route(queue, &self.physical(queue.source())).await?;
+            made.insert(route);
         }
         Ok(())
     }
@@ -79,12 +85,15 @@ impl<P: Provider, A: Deployment> Provisioned<P, A> {
     fn open<T>(&self, at: &Location, open: impl FnOnce(&P, &Location) -> Result<T>) -> Result<T> {
         let opened = open(&self.provider, &self.account.placed(at)?)?;
         if at.url().is_none() {
-            let make = self.account.make(at.kind(), at.name());
-            let made = std::thread::scope(|scope| scope.spawn(|| run(make)).join());
-            made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            in_thread(self.account.make(at.kind(), at.name()))?;
         }
         Ok(opened)
     }
+}
+
+fn in_thread<T: Send>(make: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    let made = std::thread::scope(|scope| scope.spawn(|| run(make)).join());
+    made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn run<T>(make: impl Future<Output = Result<T>>) -> Result<T> {
@@ -112,6 +121,12 @@ impl<P: Provider, A: Deployment> Provider for Provisioned<P, A> {
 
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>> {
         self.open(at, P::pub_sub)
+    }
+
+    fn backlog(&self, queue: &EventQueue) -> Result<Arc<dyn Backlog>> {
+        let opened = self.provider.backlog(queue)?;
+        in_thread(self.account.make_queue(queue))?;
+        Ok(opened)
     }
 
     fn prefix(&self) -> Prefix {

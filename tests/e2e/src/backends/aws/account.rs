@@ -13,7 +13,6 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{REGION, Services, environment};
-use crate::backends::dead_letters::Stored;
 use crate::backends::provisioned::{Deployment, Made};
 use crate::server::not_a_request;
 
@@ -22,7 +21,6 @@ use crate::server::not_a_request;
 pub(super) struct Account {
     pub(super) services: Services,
     pub(super) prefix: String,
-    pub(super) dead_letters: Stored<Value>,
     /// By table.
     pub(super) streams: Mutex<HashMap<String, Stream>>,
     made: Made,
@@ -38,7 +36,7 @@ pub(super) struct Stream {
 }
 
 /// The queue of the dead letters of a queue.
-pub(super) fn dead_letters_of(queue: &str) -> String {
+fn dead_letters_of(queue: &str) -> String {
     let (plain, fifo) = queue.strip_suffix(".fifo").map_or((queue, ""), |plain| (plain, ".fifo"));
     Derived::DeadLetters.of(plain) + fifo
 }
@@ -46,8 +44,8 @@ pub(super) fn dead_letters_of(queue: &str) -> String {
 impl Account {
     pub(super) fn new(services: Services, prefix: &str) -> Result<Self> {
         let admin = AwsProvider::new(AwsConfig::from_environment(&environment(&services, prefix))?);
-        let (made, dead_letters, streams) = Default::default();
-        Ok(Self { services, prefix: prefix.to_owned(), dead_letters, streams, made, admin })
+        let (made, streams) = Default::default();
+        Ok(Self { services, prefix: prefix.to_owned(), streams, made, admin })
     }
 
     pub(super) fn environment(&self) -> Environment {

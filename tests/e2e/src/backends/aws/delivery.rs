@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Request;
-use isobar::aws::{Lambda, LambdaCall, LambdaReply};
+use isobar::aws::{AwsProvider, Lambda, LambdaCall, LambdaReply};
 use isobar::clock::ManualClock;
 use isobar::driver::{Clock, Limits};
 use isobar::manifest::Manifest;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::account::Account;
 use super::queue_proxy::QueueProxy;
 use super::{REGION, events};
-use crate::backends::dead_letters::DeadLetterQueues;
+use crate::backends::dead_letters;
 use crate::backends::provisioned::Deployment;
 use crate::backends::read_body;
 use isobar_conformance::{HarnessResult, RunningApp};
@@ -31,6 +31,7 @@ const VISIBILITY: u64 = 30;
 #[derive(Debug)]
 pub struct AwsApp {
     pub(super) lambda: Lambda,
+    pub(super) provider: AwsProvider,
     pub(super) manifest: Arc<Manifest>,
     pub(super) account: Arc<Account>,
     pub(super) clock: ManualClock,
@@ -153,10 +154,10 @@ impl RunningApp for AwsApp {
     }
 
     async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.account.dead_letters(queue).await?)
+        Ok(dead_letters::list(&self.provider, queue).await?)
     }
 
     async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
-        Ok(self.account.redrive(queue).await?)
+        Ok(dead_letters::put_back(&self.provider, queue).await?)
     }
 }

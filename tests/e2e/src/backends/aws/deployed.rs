@@ -29,7 +29,7 @@ use super::account::Account;
 use super::{Services, events};
 use crate::backends::aging::Aging;
 use crate::backends::cloud::{CloudUnderTest, CloudWorld, new_prefix};
-use crate::backends::dead_letters::DeadLetterQueues;
+use crate::backends::dead_letters;
 use crate::backends::stages::{Stages, variables_of};
 use crate::backends::{handler_error, send, send_to, wait};
 use crate::built;
@@ -134,7 +134,7 @@ impl CloudUnderTest for DeployedTrial {
         let text = |name: &str| deployment[name].as_str().unwrap_or_default().to_owned();
         let (account, aging) = (Arc::clone(&self.account), Aging::new(&self.clock, self.provider()));
         let (function, api, clock) = (text("function"), text("api"), self.clock.clone());
-        Ok(DeployedApp { account, manifest, function, api, clock, aging })
+        Ok(DeployedApp { provider: self.provider(), account, manifest, function, api, clock, aging })
     }
 
     async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {
@@ -220,6 +220,7 @@ fn failed(source: std::io::Error) -> Error {
 /// The function, behind its API.
 #[derive(Debug)]
 pub struct DeployedApp {
+    provider: Arc<dyn Provider>,
     account: Arc<Account>,
     manifest: Manifest,
     function: String,
@@ -276,11 +277,11 @@ impl RunningApp for DeployedApp {
     }
 
     async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.account.dead_letters(queue).await?)
+        Ok(dead_letters::list(&*self.provider, queue).await?)
     }
 
     async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
-        Ok(self.account.redrive(queue).await?)
+        Ok(dead_letters::put_back(&*self.provider, queue).await?)
     }
 }
 

@@ -64,10 +64,15 @@ impl QueueProxy {
         let queue = batch["QueueUrl"].as_str()?.rsplit('/').next()?.to_owned();
         for entry in batch["Entries"].as_array_mut()? {
             let seconds = entry["VisibilityTimeout"].as_u64()?;
-            // SQS itself rejects what is out of its range.
-            if seconds <= LONGEST {
-                self.hide(&queue, entry["ReceiptHandle"].as_str()?, seconds);
-                entry["VisibilityTimeout"] = LONGEST.into();
+            let receipt = entry["ReceiptHandle"].as_str()?;
+            match seconds {
+                0 => self.hidden.forget(receipt),
+                1..=LONGEST => {
+                    self.hide(&queue, receipt, seconds);
+                    entry["VisibilityTimeout"] = LONGEST.into();
+                }
+                // SQS itself rejects what is out of its range.
+                _ => {}
             }
         }
         Some(batch.to_string().into())

@@ -1,16 +1,13 @@
 //! The queues of an account, as the platform and a person with the console use them.
 
-use async_trait::async_trait;
 use isobar::driver::{Derived, ResourceKind};
 use isobar::manifest::Manifest;
-use isobar::pub_sub::DeadLetter;
 use isobar::{EventQueue, Result};
 use serde_json::{Value, json};
 
 use super::REGION;
-use super::account::{Account, dead_letters_of};
+use super::account::Account;
 use super::queue_proxy::LONGEST;
-use crate::backends::dead_letters::{DeadLetterQueues, Stored};
 use crate::backends::provisioned::Deployment;
 
 impl Account {
@@ -65,49 +62,5 @@ impl Account {
         let output = self.json("AmazonSQS.GetQueueAttributes", &input).await?;
         let counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
         Ok(counts.iter().all(|count| output["Attributes"][count] == "0"))
-    }
-}
-
-#[async_trait]
-impl DeadLetterQueues for Account {
-    type Message = Value;
-
-    fn stored(&self) -> &Stored<Value> {
-        &self.dead_letters
-    }
-
-    fn dead_letter_queues(&self, queue: &EventQueue) -> Vec<(String, String)> {
-        self.queues_of(queue).into_iter().map(|queue| (dead_letters_of(&queue), queue)).collect()
-    }
-
-    async fn drain(&self, queue: &str) -> Result<Vec<Value>> {
-        let mut all = Vec::new();
-        loop {
-            let messages = self.receive(queue, 10).await?;
-            for message in &messages {
-                self.delete(queue, message).await?;
-            }
-            match messages.is_empty() {
-                true => return Ok(all),
-                false => all.extend(messages),
-            }
-        }
-    }
-
-    fn dead_letter(message: &Value) -> Result<DeadLetter> {
-        isobar::aws::dead_letter(message)
-    }
-
-    async fn send_again(&self, queue: &str, message: &Value) -> Result<()> {
-        let mut input = json!({"QueueUrl": self.queue_url(queue), "MessageBody": message["Body"]});
-        if let Some(attributes) = message["MessageAttributes"].as_object() {
-            input["MessageAttributes"] = attributes.clone().into();
-        }
-        if queue.ends_with(".fifo") {
-            input["MessageGroupId"] = message["Attributes"]["MessageGroupId"].clone();
-            let id = message["MessageId"].as_str().unwrap_or_default();
-            input["MessageDeduplicationId"] = format!("again-{id}").into();
-        }
-        self.json("AmazonSQS.SendMessage", &input).await.map(drop)
     }
 }
