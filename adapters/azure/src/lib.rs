@@ -27,13 +27,13 @@ mod state;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar_abstraction::Result;
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
-use isobar_abstraction::driver::pub_sub::PubSub;
+use isobar_abstraction::driver::pub_sub::{Backlog, PubSub};
 use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::driver::{Adapter, Clock, Hosted, Location, Prefix, Profile, Provider, ResourceUrl};
 use isobar_abstraction::manifest::Manifest;
+use isobar_abstraction::{EventQueue, Result};
 use isobar_rest::{Client, SystemClock};
 
 pub use config::{AzureConfig, ISOBAR_TRIGGER_SECRET, ISOBAR_TRIGGER_SECRET_OLD};
@@ -104,6 +104,10 @@ impl Provider for AzureProvider {
 
     fn prefix(&self) -> Prefix {
         self.state.config.prefix.clone()
+    }
+
+    fn backlog(&self, queue: &EventQueue) -> Result<Arc<dyn Backlog>> {
+        pub_sub::backlog::open(&self.state, queue)
     }
 
     fn secrets(&self, url: Option<&ResourceUrl>) -> Result<Arc<dyn SecretStore>> {

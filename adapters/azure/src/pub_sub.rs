@@ -8,6 +8,7 @@
 //! | order | by session | none: an ordering key is `Unsupported` |
 //! | largest message | 262,144 bytes with its properties | [`storage_queue::LARGEST`] bytes, less than the portable limit |
 
+pub(crate) mod backlog;
 pub(crate) mod dead;
 pub(crate) mod service_bus;
 mod service_error;

@@ -21,7 +21,7 @@ use crate::State;
 use crate::config::{Access, CosmosAccount, Secret, ServiceBusNamespace, StorageAccount};
 use crate::credentials::{Audience, cosmos, shared_key};
 
-pub(crate) use service_error::{Place, explained, read};
+pub(crate) use service_error::{Place, element, explained, read};
 
 /// The version of the storage protocol that requests use: messages without an expiry exist since 2017-07-29, tokens for
 /// tables since 2020-12-06, encoded names in lists since 2021-02-12.
@@ -195,9 +195,7 @@ impl<'a> OneCall<'a> {
             Scheme::SharedKeyLite => shared_key::shared_key_lite(request.uri.path(), date, signer, &key.0),
             Scheme::MasterKey => cosmos::of_key(key, &request.method, request.uri.path(), date),
             Scheme::ServiceBus => {
-                let url = request.uri.to_string();
-                // Only once: the topic itself may have this name.
-                let resource = url.strip_suffix("/messages").unwrap_or(&url).to_owned();
+                let resource = entity(&request.uri.to_string()).to_owned();
                 let signature = state.credentials.signatures().get(&resource, signer, key);
                 *self.resource.lock() = resource;
                 signature.to_string()
@@ -268,6 +266,19 @@ impl Service for OneCall<'_> {
             _ => false,
         }
     }
+}
+
+/// The URL of a queue, a topic or a subscription, from that of a request for it or for its messages.
+fn entity(url: &str) -> &str {
+    let url = url.split('?').next().unwrap_or(url);
+    // Only once: the topic itself may have this name.
+    if let Some(entity) = url.strip_suffix("/messages").or_else(|| url.strip_suffix("/messages/head")) {
+        return entity;
+    }
+    // `…/messages/<sequence number>/<lock>`.
+    let mut ends = url.rmatch_indices('/').map(|(end, _)| end);
+    let message = ends.nth(1).zip(ends.next()).filter(|(end, start)| &url[*start..*end] == "/messages");
+    message.map_or(url, |(_, start)| &url[..start])
 }
 
 /// A URL with a shared access signature.

@@ -1,8 +1,9 @@
 //! Dead letters: messages in a queue `…--dead` of Service Bus, or `…-poison` of a storage account, with the reason in
 //! their metadata.
 
+use bytes::Bytes;
 use isobar_abstraction::Result;
-use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails};
+use isobar_abstraction::driver::pub_sub::{DeadLetter, DeadLetterDetails, Message};
 
 use super::wire::{self, Arrived};
 
@@ -21,12 +22,14 @@ pub fn dead_letter(body: &[u8], properties: impl IntoIterator<Item = (String, St
         }
     }
     let Arrived { message, details } = wire::open(body, remaining, 1)?;
-    let by_platform = || {
-        let reason = match reasons.is_empty() {
-            true => "the platform gave up: the function never responded for this message".to_owned(),
-            false => reasons.join(": "),
-        };
-        DeadLetterDetails::new(message.attempt, &reason, message.published_at, "")
+    Ok(details.unwrap_or_else(|| by_platform(&message, &reasons)).into_dead_letter(message))
+}
+
+/// The details of a message that the platform moved.
+pub(super) fn by_platform(message: &Message<Bytes>, reasons: &[String]) -> DeadLetterDetails {
+    let reason = match reasons.is_empty() {
+        true => "the platform gave up: the function never responded for this message".to_owned(),
+        false => reasons.join(": "),
     };
-    Ok(details.unwrap_or_else(by_platform).into_dead_letter(message))
+    DeadLetterDetails::new(message.attempt, &reason, message.published_at, "")
 }

@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use isobar_abstraction::driver::Derived;
-use isobar_abstraction::driver::pub_sub::{Message, MessageId, PubSub, RawMessage};
+use isobar_abstraction::driver::pub_sub::{MessageId, PubSub, RawMessage};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Safety, ServiceResult};
 
@@ -39,6 +39,15 @@ pub(crate) struct ServiceBusPubSub {
 impl ServiceBusPubSub {
     pub(crate) fn new(state: Arc<State>, namespace: ServiceBusNamespace, topic: String) -> Self {
         Self { state, namespace, topic }
+    }
+
+    /// Sends messages to the topic, and those with an ordering key to the second one.
+    pub(super) async fn publish_entries(&self, entries: &[Entry<'_>]) -> Vec<Result<()>> {
+        let (keyed, plain): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.session.is_some());
+        let (plain, keyed) = join(self.send(&plain), self.send_in_order(&keyed)).await;
+        let (mut plain, mut keyed) = (plain.into_iter(), keyed.into_iter());
+        let result = |entry: &Entry<'_>| if entry.session.is_some() { keyed.next() } else { plain.next() };
+        entries.iter().map(result).map(|sent| sent.unwrap_or_else(left_out)).collect()
     }
 
     /// Sends messages without an ordering key, with concurrent requests.
@@ -169,14 +178,7 @@ impl PubSub for ServiceBusPubSub {
             Ok(entries) => entries,
             Err(error) => return messages.iter().map(|_| Err(error.clone())).collect(),
         };
-        let (keyed, plain): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.session.is_some());
-        let (plain, keyed) = join(self.send(&plain), self.send_in_order(&keyed)).await;
-        let (mut plain, mut keyed) = (plain.into_iter(), keyed.into_iter());
-        let result = |message: &Message<Bytes>| {
-            let sent = if message.ordering_key.is_some() { keyed.next() } else { plain.next() };
-            sent.unwrap_or_else(left_out)?;
-            Ok(message.id.clone())
-        };
-        messages.iter().map(result).collect()
+        let sent = self.publish_entries(&entries).await;
+        messages.iter().zip(sent).map(|(message, sent)| sent.map(|()| message.id.clone())).collect()
     }
 }

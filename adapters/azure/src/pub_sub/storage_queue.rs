@@ -49,6 +49,20 @@ pub(super) fn subscriptions(at: &Location, queue: String) -> Result<Vec<String>>
     Ok(queues)
 }
 
+/// The text of a message to send. Errors: `Unsupported` with an ordering key; `TooLarge`.
+pub(super) fn encoded(message: &Message<Bytes>, sending: Sending) -> Result<String> {
+    if message.ordering_key.is_some() && sending.details.is_none() {
+        let instead = "Storage Queues have no order: place the topic in Service Bus by a URL servicebus://";
+        return Err(Error::unsupported("publish", "azure", instead));
+    }
+    let largest = if sending.details.is_some() { TEXT_BYTES / 4 * 3 } else { LARGEST };
+    let envelope = envelope::write(message, sending)?;
+    if envelope.len() > largest {
+        return Err(too_large(envelope.len()));
+    }
+    Ok(text(&envelope))
+}
+
 /// The text of a queue's message.
 pub(super) fn text(envelope: &[u8]) -> String {
     STANDARD.encode(envelope)
@@ -69,15 +83,7 @@ impl QueuePubSub {
 
     /// Sends one message to all queues, visible after `wait`. Where only some of them stored it, the outcome is unknown.
     async fn send(&self, message: &Message<Bytes>, wait: Option<Duration>) -> Result<MessageId> {
-        if message.ordering_key.is_some() {
-            let instead = "Storage Queues have no order: place the topic in Service Bus by a URL servicebus://";
-            return Err(Error::unsupported("publish", "azure", instead));
-        }
-        let envelope = envelope::write(message, Sending::default())?;
-        if envelope.len() > LARGEST {
-            return Err(too_large(envelope.len()));
-        }
-        let text = text(&envelope);
+        let text = encoded(message, Sending::default())?;
         let sends = self.queues.iter().map(|queue| send(&self.state, &self.account, queue, &text, wait));
         let sent = join_all(sends).await;
         let some = sent.iter().any(Result::is_ok);

@@ -3,7 +3,7 @@
 //! | part | Service Bus | Storage Queue |
 //! |---|---|---|
 //! | body | the text; in base64, marked in the metadata, where it is not [`plain_text`] | the same, in the envelope |
-//! | attributes | user properties | in the envelope |
+//! | attributes | user properties; some also in the metadata, see [`survives_headers`] | in the envelope |
 //! | trace parent | the user property `traceparent` | in the envelope |
 //! | ordering key | the session; also in the metadata | never present |
 //! | id, time of publishing, earlier attempts | JSON in the user property [`META`] | in the envelope |
@@ -56,6 +56,41 @@ struct Meta<'a> {
     /// The details of a dead letter; without a meaning after a redrive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dead: Option<DeadLetterDetails>,
+    /// Copies of the attributes that the REST protocol of Service Bus, where properties are headers, would change.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    exact: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+}
+
+/// Header fields of every response of Service Bus.
+const OF_RESPONSES: [&str; 9] = [
+    "brokerproperties",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "location",
+    "server",
+    "strict-transport-security",
+    "transfer-encoding",
+];
+
+/// Whether an attribute is the same as a header field: a header has no case in its name, and ASCII in its value.
+fn survives_headers(name: &str, value: &str) -> bool {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte);
+    let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+    is_lower && !OF_RESPONSES.contains(&name) && value.bytes().all(plain)
+}
+
+/// JSON in ASCII, for a header.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            ' '..='~' => text.push(character),
+            _ => character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
+    text
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -71,6 +106,7 @@ impl<'a> Meta<'a> {
             key: message.ordering_key.as_deref().map(Cow::Borrowed),
             attempt: sending.attempts,
             dead: sending.details,
+            exact: BTreeMap::new(),
         }
     }
 }
@@ -94,12 +130,14 @@ pub(crate) struct Encoded<'a> {
 /// Encodes a message for Service Bus.
 pub(crate) fn encode<'a>(message: &'a Message<Bytes>, sending: Sending) -> Result<Encoded<'a>> {
     let (body, enc) = text_of(&message.body);
-    let meta = Meta::of(message, enc, sending);
+    let mut meta = Meta::of(message, enc, sending);
+    let changed = message.attributes.iter().filter(|(name, value)| !survives_headers(name, value));
+    meta.exact = changed.map(|(name, value)| (Cow::Borrowed(&**name), Cow::Borrowed(&**value))).collect();
     let mut properties: Vec<(&str, Cow<'_, str>)> = Vec::new();
     properties.extend(message.trace_parent.map(|parent| (TraceParent::NAME, Cow::Owned(parent.to_string()))));
     let attributes = message.attributes.iter().filter(|(name, _)| *name != META && *name != FOR);
     properties.extend(attributes.map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str()))));
-    properties.push((META, Cow::Owned(serde_json::to_string(&meta)?)));
+    properties.push((META, Cow::Owned(ascii(&serde_json::to_string(&meta)?))));
     Ok(Encoded { body, properties })
 }
 
@@ -160,6 +198,10 @@ pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_atte
         message.id = MessageId::new(id);
     }
     message.published_at = meta.at.map_or(message.published_at, from_millis);
+    for (name, value) in meta.exact {
+        message.attributes.remove(&name.to_ascii_lowercase());
+        message.attributes.insert(name.into_owned(), value.into_owned());
+    }
     message.ordering_key = meta.key.map(Cow::into_owned).or(message.ordering_key.take());
     arrived.details = meta.dead;
     Ok(arrived)

@@ -57,7 +57,7 @@ fn code_and_message(answer: &Response<Bytes>) -> (String, String) {
 }
 
 /// The text of the first element with this name, whatever its namespace and attributes.
-fn element(xml: &str, name: &str) -> Option<String> {
+pub(crate) fn element(xml: &str, name: &str) -> Option<String> {
     xml.split('<').find_map(|piece| {
         let (head, text) = piece.split_once('>')?;
         let local_name = head.split_whitespace().next()?.rsplit(':').next()?;

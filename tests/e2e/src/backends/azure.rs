@@ -8,7 +8,6 @@
 
 mod account;
 mod cosmos;
-mod dead_letters;
 mod delivery;
 pub mod deployed;
 mod event_grid;
@@ -23,10 +22,11 @@ mod storage;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use isobar::Result;
 use isobar::clock::ManualClock;
+use isobar::driver::pub_sub::Backlog;
 use isobar::driver::{Clock, Provider};
 use isobar::manifest::Manifest;
+use isobar::{EventQueue, Result};
 use isobar_azure::{AzureConfig, AzureProvider, HttpMode, function_app};
 
 use self::account::Account;
@@ -153,8 +153,15 @@ impl CloudUnderTest for AzureTrial {
         // The host reads the sources of an app's events from configuration alone.
         let config = AzureConfig::from_environment(&self.account.environment_of(&manifest))?;
         let files = files(&manifest, &config, HttpMode::Proxying)?;
-        let host = Host::Here { handler: self.provisioned(config).provider.handler(hosted), files };
-        Ok(AzureApp { host, manifest, account: Arc::clone(&self.account), clock: self.clock.clone(), aging: None })
+        let provider = self.provisioned(config).provider;
+        let host = Host::Here { handler: provider.handler(hosted), files };
+        let account = Arc::clone(&self.account);
+        Ok(AzureApp { host, provider, manifest, account, clock: self.clock.clone(), aging: None })
+    }
+
+    fn backlog(&self, queue: &EventQueue) -> Result<Arc<dyn Backlog>> {
+        let settings = self.account.environment_with([(queue.kind(), queue.source())]);
+        self.provisioned(AzureConfig::from_environment(&settings)?).backlog(queue)
     }
 
     async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {

@@ -6,7 +6,6 @@
 
 mod calls;
 mod copies;
-mod dead_letters;
 mod delivery;
 pub mod deployed;
 mod eventarc;
@@ -144,7 +143,7 @@ impl CloudUnderTest for GcpTrial {
         let manifest = Arc::clone(&hosted.manifest);
         self.project.subscribe(&manifest).await?;
         let (project, clock) = (Arc::clone(&self.project), self.clock.clone());
-        Ok(GcpApp { service: provider.service(hosted), manifest, project, clock })
+        Ok(GcpApp { service: provider.service(hosted), provider, manifest, project, clock })
     }
 
     async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {

@@ -13,22 +13,14 @@ use super::event_grid::EventGrid;
 use super::feed::Feeds;
 use super::key_vault::KeyVault;
 use super::queue_proxy::QueueProxy;
-use super::service_bus::{Delivery, ServiceBus, Sessions};
-use super::storage::{Queued, Storage};
+use super::service_bus::{ServiceBus, Sessions};
+use super::storage::Storage;
 use super::{Services, cosmos};
-use crate::backends::dead_letters::Stored;
 use crate::backends::provisioned::{Deployment, Made};
 use crate::emulators::{ACCOUNT, ACCOUNT_KEY, COSMOS_KEY, Identity, Issued};
 
 /// The part of the functions' names that is known to the host alone.
 pub(super) const SECRET: &str = "0123456789abcdefghijklmnopqrstuv";
-
-/// A message of either service.
-#[derive(Debug, Clone)]
-pub(crate) enum AnyMessage {
-    Queued(Queued),
-    Delivered(Delivery),
-}
 
 /// The emulated accounts, and the names of one trial in them.
 #[derive(Debug)]
@@ -37,7 +29,6 @@ pub(super) struct Account {
     pub(super) bus: ServiceBus,
     pub(super) queues: Arc<QueueProxy>,
     pub(super) prefix: String,
-    pub(super) dead_letters: Stored<AnyMessage>,
     /// Only with Cosmos DB.
     pub(super) feeds: Option<Feeds>,
     pub(super) vault: KeyVault,
@@ -62,8 +53,8 @@ impl Account {
         let feeds = services.cosmos.clone().map(Feeds::new);
         let (vault, identity) = (KeyVault::start().await?, Identity::start(Issued::default()).await?);
         let (prefix, services) = (prefix.to_owned(), services.clone());
-        let (dead_letters, made) = Default::default();
-        Ok(Self { storage, bus, queues, prefix, dead_letters, feeds, vault, services, identity, event_grid, made })
+        let made = Made::default();
+        Ok(Self { storage, bus, queues, prefix, feeds, vault, services, identity, event_grid, made })
     }
 
     /// Whether values are in Cosmos DB and messages in Service Bus.
@@ -100,10 +91,15 @@ impl Account {
         let tables = manifest.tables().map(|it| (ResourceKind::Table, &it.name));
         let topics = manifest.topics().map(|it| (ResourceKind::Topic, &it.name));
         let sources = manifest.messages().map(|it| (ResourceKind::Topic, &it.topic));
-        let urls = tables.chain(topics).chain(sources).filter_map(|(kind, name)| {
-            let variable = format!("ISOBAR_{kind}_{name}").to_ascii_uppercase().replace('-', "_");
-            self.url(kind, name).map(|url| (variable, url))
-        });
+        self.environment_with(tables.chain(topics).chain(sources).map(|(kind, name)| (kind, name.as_str())))
+    }
+
+    /// The app settings of an app with these resources.
+    pub(super) fn environment_with<'a>(
+        &self,
+        resources: impl IntoIterator<Item = (ResourceKind, &'a str)>,
+    ) -> Environment {
+        let urls = resources.into_iter().filter_map(|(kind, name)| Some((kind.variable(name), self.url(kind, name)?)));
         urls.fold(self.environment(), |all, (name, url)| all.with_var(name, url))
     }
 

@@ -15,13 +15,15 @@ use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
 use isobar::{Body, Error, EventQueue, Result, TestResponse};
 
+use isobar_azure::AzureProvider;
+
 use super::account::Account;
 use super::feed::Feeds;
 use super::host::Host;
 use super::service_bus::Delivery;
 use super::storage;
 use crate::backends::aging::Aging;
-use crate::backends::dead_letters::DeadLetterQueues;
+use crate::backends::dead_letters;
 use crate::backends::pause::PauseClock;
 use crate::functions_host::{FunctionsHost, Queued, ServiceBusMessage, Trigger};
 use isobar_conformance::{HarnessResult, RunningApp};
@@ -39,6 +41,7 @@ const BATCH: usize = 16;
 #[derive(Debug)]
 pub struct AzureApp {
     pub(super) host: Host,
+    pub(super) provider: AzureProvider,
     pub(super) manifest: Arc<Manifest>,
     pub(super) account: Arc<Account>,
     pub(super) clock: PauseClock,
@@ -190,10 +193,10 @@ impl RunningApp for AzureApp {
     }
 
     async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.account.dead_letters(queue).await?)
+        Ok(dead_letters::list(&self.provider, queue).await?)
     }
 
     async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
-        Ok(self.account.redrive(queue).await?)
+        Ok(dead_letters::put_back(&self.provider, queue).await?)
     }
 }

@@ -13,7 +13,7 @@ use isobar::Result;
 use isobar::clock::ManualClock;
 use isobar::driver::Provider;
 use isobar::local::SystemClock;
-use isobar_azure::{AzureConfig, HttpMode};
+use isobar_azure::{AzureConfig, AzureProvider, HttpMode};
 
 pub use super::delivery::AzureApp;
 use super::host::Host;
@@ -101,11 +101,14 @@ impl CloudUnderTest for DeployedTrial {
         let (account, clock) = (Arc::clone(&self.trial.account), self.trial.clock.clone());
         account.deploy(&manifest).await?;
         let settings = account.environment_of(&manifest);
-        let files = files(&manifest, &AzureConfig::from_environment(&settings)?, http)?;
+        let config = AzureConfig::from_environment(&settings)?;
+        let files = files(&manifest, &config, http)?;
         let settings = variables(&settings, environment);
         let host = Host::Process(FunctionsHost::start(FunctionApp { executable, files, settings }).await?);
         let aging = Some(Aging::new(&clock.manual, self.provider()));
-        Ok(AzureApp { host, manifest: Arc::new(manifest), account, clock, aging })
+        // Service Bus has the machine's clock here.
+        let provider = AzureProvider::new(config);
+        Ok(AzureApp { host, provider, manifest: Arc::new(manifest), account, clock, aging })
     }
 
     async fn set_secret(&self, key: &str, value: Option<&str>) -> HarnessResult<()> {

@@ -11,6 +11,7 @@
 //! | `DELETE …/messages/head` | 200 and deleted, 204 |
 //! | `DELETE …/messages/{id}/{lock}` | 200, completed |
 //! | `PUT …/messages/{id}/{lock}` | 200, unlocked |
+//! | `GET /{queue}`, `/{topic}/subscriptions/{name}` | 200 with the counts of its description |
 //!
 //! HTTP/1.1 on loopback. Every subscription has the filter of isobar's deployment:
 //! `"isobar-for" IS NULL OR "isobar-for" = '<subscription>'`. Sessions cannot be received over REST: a client of AMQP,
@@ -31,7 +32,6 @@ use isobar::driver::Clock;
 use isobar::{Body, Result};
 use parking_lot::Mutex;
 
-pub(super) use store::Sent;
 pub use store::{Delivery, Sessions};
 
 use crate::server::{Respond, start};
@@ -94,12 +94,6 @@ impl ServiceBus {
     pub fn receive(&self, path: &str) -> Option<Delivery> {
         let now = self.shared.clock.now();
         self.shared.store.lock().receive(path, now)
-    }
-
-    /// Sends a message, as a client of AMQP does. Returns whether the queue or topic exists.
-    pub(super) fn send(&self, entity: &str, message: Sent) -> bool {
-        let now = self.shared.clock.now();
-        self.shared.store.lock().send(entity, &[message], now)
     }
 
     /// Completes a message that was received. Returns whether the lock was valid.

@@ -13,13 +13,13 @@ use isobar::driver::{Clock, ResourceKind};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
 use isobar::{Body, EventQueue, Result, TestResponse};
-use isobar_gcp::CloudRunService;
+use isobar_gcp::{CloudRunService, GcpProvider};
 use serde_json::json;
 
 use super::calls;
 use super::project::{Project, QueueNames, path_of};
 use super::pub_sub::Waiting;
-use crate::backends::dead_letters::DeadLetterQueues;
+use crate::backends::dead_letters;
 use crate::backends::pause::PauseClock;
 use crate::backends::provisioned::Deployment;
 use crate::backends::{body_of, read};
@@ -36,6 +36,7 @@ const LEASE: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct GcpApp {
     pub(super) service: CloudRunService,
+    pub(super) provider: GcpProvider,
     pub(super) manifest: Arc<Manifest>,
     pub(super) project: Arc<Project>,
     pub(super) clock: PauseClock,
@@ -163,10 +164,10 @@ impl RunningApp for GcpApp {
     }
 
     async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.project.dead_letters(queue).await?)
+        Ok(dead_letters::list(&self.provider, queue).await?)
     }
 
     async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
-        Ok(self.project.redrive(queue).await?)
+        Ok(dead_letters::put_back(&self.provider, queue).await?)
     }
 }

@@ -27,7 +27,7 @@ use super::push_proxy::{MessageName, PushProxy};
 use super::{Services, calls};
 use crate::backends::aging::Aging;
 use crate::backends::cloud::{CloudUnderTest, CloudWorld, declare, new_prefix};
-use crate::backends::dead_letters::DeadLetterQueues;
+use crate::backends::dead_letters;
 use crate::backends::provisioned::Deployment;
 use crate::backends::service::Service;
 use crate::backends::stages::{Stages, variables_of};
@@ -178,6 +178,7 @@ impl DeployedTrial {
         }
         let (aging, project) = (Aging::new(&self.clock, self.provider()), Arc::clone(&self.project));
         Ok(DeployedApp {
+            provider: GcpProvider::new(self.config.clone()),
             manifest,
             project,
             clock: self.clock.clone(),
@@ -243,6 +244,7 @@ impl Drop for Serving {
 /// An app that runs as a service.
 #[derive(Debug)]
 pub struct DeployedApp {
+    provider: GcpProvider,
     manifest: Arc<Manifest>,
     project: Arc<Project>,
     clock: ManualClock,
@@ -331,10 +333,10 @@ impl RunningApp for DeployedApp {
     }
 
     async fn dead_letters(&self, queue: &EventQueue) -> HarnessResult<Vec<DeadLetter>> {
-        Ok(self.project.dead_letters(queue).await?)
+        Ok(dead_letters::list(&self.provider, queue).await?)
     }
 
     async fn redrive(&self, queue: &EventQueue) -> HarnessResult<usize> {
-        Ok(self.project.redrive(queue).await?)
+        Ok(dead_letters::put_back(&self.provider, queue).await?)
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use http::Method;
 use isobar::driver::{Derived, Environment, ResourceKind, ResourceUrl};
 use isobar::{Error, EventQueue, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::copies::Copies;
 use super::eventarc::DocumentTriggers;
@@ -15,7 +15,6 @@ use super::notifications::Notifications;
 use super::pub_sub::{PubSubApi, Waiting, call};
 use super::secret_manager::SecretManager;
 use super::{Services, signed};
-use crate::backends::dead_letters::Stored;
 use crate::backends::provisioned::{Deployment, Made};
 
 /// A project of the emulators.
@@ -29,7 +28,6 @@ pub(super) struct Project {
     pub(super) documents: DocumentTriggers,
     /// Messages that were received and are not acknowledged, each with its subscription, in their order.
     pub(super) waiting: tokio::sync::Mutex<Vec<(String, Waiting)>>,
-    pub(super) dead_letters: Stored<Value>,
     pub(super) secrets: SecretManager,
     services: Services,
     /// The way of the provider to fake-gcs-server.
@@ -47,22 +45,9 @@ impl Project {
         let notifications = Notifications::new(&services.storage, &pub_sub);
         let documents = DocumentTriggers::new(&services.firestore, id);
         let (copies, secrets) = (Copies::start(&services.storage).await?, SecretManager::start().await?);
-        let (waiting, dead_letters, made) = Default::default();
+        let (waiting, made) = Default::default();
         let (id, prefix, services) = (id.to_owned(), prefix.to_owned(), services.clone());
-        Ok(Self {
-            id,
-            prefix,
-            pub_sub,
-            notifications,
-            documents,
-            waiting,
-            dead_letters,
-            secrets,
-            services,
-            copies,
-            files,
-            made,
-        })
+        Ok(Self { id, prefix, pub_sub, notifications, documents, waiting, secrets, services, copies, files, made })
     }
 
     pub(super) fn environment(&self) -> Environment {

@@ -70,11 +70,6 @@ impl PubSubApi {
         self.acknowledge(subscription, &ids).await?;
         Ok(received)
     }
-
-    pub(super) async fn publish(&self, topic: &str, message: &Value) -> Result<()> {
-        let url = format!("{}:publish", self.url("topics", topic));
-        call(Method::POST, &url, &json!({"messages": [message]})).await.map(drop)
-    }
 }
 
 /// Calls an emulator. A resource that exists already is not an error.

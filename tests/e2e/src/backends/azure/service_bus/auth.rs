@@ -65,6 +65,9 @@ fn check_rights(shared: &Shared, policy: &str, resource: &str, path: &str) -> Re
     }
     match policy == LISTENER && path.ends_with("/messages") {
         true => Err("Unauthorized access. 'Send' claim(s) are required to perform this operation.".to_owned()),
+        false if policy != POLICY && !path.contains("/messages") => {
+            Err("Unauthorized access. 'Manage' claim(s) are required to perform this operation.".to_owned())
+        }
         false => Ok(()),
     }
 }

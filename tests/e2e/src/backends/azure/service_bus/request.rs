@@ -39,9 +39,13 @@ fn answer(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Response<Body>, Rejection> {
+    let (now, counted) = (shared.clock.now(), path.trim_start_matches('/'));
+    if method == Method::GET {
+        let counts = shared.store.lock().counts(counted, now);
+        return counts.map(|counts| description(counts)).ok_or((404, format!("Entity '{counted}' was not found.")));
+    }
     let (entity, rest) =
         path.trim_start_matches('/').split_once("/messages").ok_or((400, "the path has no /messages".to_owned()))?;
-    let now = shared.clock.now();
     let mut store = shared.store.lock();
     let missing = || (404, format!("The messaging entity '{entity}' could not be found."));
     if (method, rest) == (&Method::POST, "") {
@@ -196,10 +200,25 @@ fn delivered(status: u16, shared: &Shared, delivery: &Delivery) -> Response<Body
         .header("BrokerProperties", properties.to_string())
         .header("Location", location);
     let builder = delivery.properties.iter().fold(builder, |builder, (name, value)| {
-        let value = Value::String(value.clone()).to_string();
+        // What becomes of other characters is not documented.
+        let value = Value::String(value.clone()).to_string().replace(|it: char| !it.is_ascii(), "?");
         builder.header(name, value)
     });
     builder.body(Body::from(delivery.body.clone())).unwrap_or_else(|_| rejection(500, "a property is not a header"))
+}
+
+/// The part of the description of an entity that states counts.
+fn description([active, scheduled, dead]: [usize; 3]) -> Response<Body> {
+    status(200).map(|_| {
+        Body::from(format!(
+            "<entry xmlns=\"http://www.w3.org/2005/Atom\"><content type=\"application/xml\"><SubscriptionDescription>\
+             <CountDetails xmlns:d2p1=\"http://schemas.microsoft.com/netservices/2011/06/servicebus\">\
+             <d2p1:ActiveMessageCount>{active}</d2p1:ActiveMessageCount>\
+             <d2p1:DeadLetterMessageCount>{dead}</d2p1:DeadLetterMessageCount>\
+             <d2p1:ScheduledMessageCount>{scheduled}</d2p1:ScheduledMessageCount></CountDetails>\
+             </SubscriptionDescription></content></entry>"
+        ))
+    })
 }
 
 fn status(status: u16) -> Response<Body> {

@@ -48,12 +48,12 @@ pub struct Delivery {
 
 /// A message that is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::backends::azure) struct Sent {
-    pub(in crate::backends::azure) body: Bytes,
-    pub(in crate::backends::azure) properties: BTreeMap<String, String>,
-    pub(in crate::backends::azure) id: String,
-    pub(in crate::backends::azure) session: Option<String>,
-    pub(in crate::backends::azure) scheduled: Option<SystemTime>,
+pub(super) struct Sent {
+    pub(super) body: Bytes,
+    pub(super) properties: BTreeMap<String, String>,
+    pub(super) id: String,
+    pub(super) session: Option<String>,
+    pub(super) scheduled: Option<SystemTime>,
 }
 
 #[derive(Debug)]
@@ -207,6 +207,15 @@ impl Store {
         let stored = &mut queue.messages[place];
         (stored.hidden_until, stored.delivery.lock) = (now + after, String::new());
         true
+    }
+
+    /// The messages of an entity: active, scheduled, and in its own dead letters. `None` where there is none of this path.
+    pub(super) fn counts(&self, path: &str, now: SystemTime) -> Option<[usize; 3]> {
+        let path = path.to_lowercase();
+        let queue = self.queues.get(&path)?;
+        let scheduled = queue.messages.iter().filter(|it| it.scheduled && it.hidden_until > now).count();
+        let dead = self.queues.get(&format!("{path}{DEAD_LETTERS}")).map_or(0, |dead| dead.messages.len());
+        Some([queue.messages.len() - scheduled, scheduled, dead])
     }
 
     pub(super) fn peek(&self, path: &str) -> Vec<Delivery> {
