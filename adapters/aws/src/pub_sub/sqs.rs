@@ -276,7 +276,9 @@ impl SqsQueue {
         let mut received = Vec::new();
         while received.len() < limit {
             let left = limit - received.len();
-            let requests = (1..=left.div_ceil(BATCH).min(CONCURRENT_REQUESTS)).map(|number| {
+            // The first alone, since there may be no message.
+            let concurrent = if received.is_empty() { 1 } else { CONCURRENT_REQUESTS };
+            let requests = (1..=left.div_ceil(BATCH).min(concurrent)).map(|number| {
                 let most = (left + BATCH - number * BATCH).min(BATCH);
                 self.receive_batch(most, lease)
             });

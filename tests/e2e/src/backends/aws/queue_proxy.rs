@@ -79,12 +79,22 @@ impl QueueProxy {
     }
 }
 
+/// A request that does not wait for messages: an emulator is one server, and what it does not have now does not exist.
+fn without_wait(body: &Bytes) -> Option<Bytes> {
+    let mut input: Value = serde_json::from_slice(body).ok()?;
+    input["WaitTimeSeconds"] = 0.into();
+    Some(input.to_string().into())
+}
+
 #[async_trait]
 impl Respond for QueueProxy {
     async fn respond(&self, mut parts: Parts, body: Bytes) -> Result<Response<Body>> {
         let operation = parts.headers.get("x-amz-target");
-        let hides = operation.is_some_and(|it| it == "AmazonSQS.ChangeMessageVisibilityBatch");
-        let body = if hides { self.with_longest(&body).unwrap_or(body) } else { body };
+        let body = match operation.and_then(|it| it.to_str().ok()) {
+            Some("AmazonSQS.ChangeMessageVisibilityBatch") => self.with_longest(&body).unwrap_or(body),
+            Some("AmazonSQS.ReceiveMessage") => without_wait(&body).unwrap_or(body),
+            _ => body,
+        };
         parts.headers.remove(CONTENT_LENGTH);
         forward(&self.emulator, &parts, body).await
     }
