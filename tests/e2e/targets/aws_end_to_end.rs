@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use isobar_conformance::TrialResult;
+use isobar::EventQueue;
+use isobar::driver::pub_sub::Letters;
 use isobar_conformance::target::Check;
+use isobar_conformance::{Harness, TrialResult};
 use isobar_e2e::backends::aws::deployed::Deployed;
 use isobar_e2e::backends::aws::{Aws, Services};
 use isobar_e2e::built;
@@ -25,6 +27,7 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
         Box::pin(same::notes(Deployed { bootstrap: aws.bootstrap.with_file_name("notes"), ..aws }))
     }),
     ("a_poison_message_harms_no_other", |aws| Box::pin(same::poison(aws))),
+    ("a_paused_queue_is_leased_and_not_delivered", |aws| Box::pin(a_paused_queue_is_leased_and_not_delivered(aws))),
     ("the_chatbot_does_the_same_on_aws", |aws| {
         let bootstrap = aws.bootstrap.with_file_name("chatbot");
         Box::pin(same::chatbot(Deployed { bootstrap, environment: same::all_logs(), ..aws }))
@@ -47,6 +50,29 @@ fn main() -> ExitCode {
         };
         Ok((deployed, emulator))
     })
+}
+
+async fn a_paused_queue_is_leased_and_not_delivered(aws: Deployed) -> TrialResult {
+    let world = aws.open().await?;
+    let app = world.run(shortener::app).await?;
+    let id = same::link(app.as_ref()).await?;
+    let backlog = world.backlog(&EventQueue::topic("clicks")).await?;
+    let paused = backlog.pause().await?;
+    assert_eq!(paused.split(',').count(), 2, "of the queue and of the FIFO queue: {paused}");
+    assert_eq!(backlog.pause().await?, "", "paused twice");
+    // ministack ends a poll that it has begun.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.cloud().topic::<Bytes>("clicks").publish(Bytes::from(format!(r#"{{"id":"{id}"}}"#))).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let leased = backlog.lease(Letters::Waiting, 10, Duration::from_secs(60)).await?;
+    assert_eq!(leased.len(), 1);
+    let receipts = leased.into_iter().map(|leased| leased.receipt).collect();
+    backlog.release(Letters::Waiting, receipts).await.into_iter().collect::<isobar::Result<()>>()?;
+    backlog.resume(&paused).await?;
+    app.deliver().await?;
+    let stats = app.invoke("stats", Bytes::from(format!(r#"{{"id":"{id}"}}"#))).await?;
+    assert_eq!(stats, r#"{"clicks":1}"#);
+    Ok(())
 }
 
 /// The Lambda emulator of cargo-lambda, on its own port, runs the same binary as ministack.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use isobar::driver::pub_sub::Letters;
 use isobar::prelude::*;
 use isobar::{Cloud, EventQueue, ObjectChange, ObjectEvent};
 use isobar_conformance::target::Check;
@@ -22,6 +23,7 @@ const TRIALS: &[(&str, Check<Deployed>)] = &[
         Box::pin(a_failing_message_is_retried_until_it_is_a_dead_letter(gcp))
     }),
     ("an_ordering_key_keeps_its_order_when_one_fails", |gcp| Box::pin(a_key_keeps_its_order(gcp))),
+    ("a_paused_queue_is_leased_and_not_pushed", |gcp| Box::pin(a_paused_queue_is_leased_and_not_pushed(gcp))),
     ("the_events_of_a_bucket_are_pushed", |gcp| Box::pin(the_events_of_a_bucket_are_pushed(gcp))),
 ];
 
@@ -122,6 +124,32 @@ async fn a_key_keeps_its_order(gcp: Deployed) -> TrialResult {
     assert_eq!(of_b, [20, 21, 22, 23]);
     let last_of_b = seen.iter().position(|body| *body == 23);
     assert!(last_of_b < seen.iter().rposition(|body| *body == 11), "another key waited: {seen:?}");
+    Ok(())
+}
+
+async fn a_paused_queue_is_leased_and_not_pushed(gcp: Deployed) -> TrialResult {
+    let (world, seen) = (gcp.open_world().await?, Seen::default());
+    let app = world.serve(|cloud| worker(cloud, 3, &seen, |_| Outcome::Ack)).await?;
+    let backlog = world.backlog(&EventQueue::topic("jobs")).await?;
+    let paused = backlog.pause().await?;
+    assert_eq!(backlog.pause().await?, "", "paused twice");
+    for sent in world.cloud().topic::<u32>("jobs").publish_batch([1, 2]).await {
+        sent?;
+    }
+    let first = backlog.lease(Letters::Waiting, 1, Duration::from_secs(60)).await?;
+    assert_eq!(first.len(), 1);
+    let receipts = first.iter().map(|leased| leased.receipt.clone()).collect();
+    backlog.acknowledge(Letters::Waiting, receipts).await.into_iter().collect::<isobar::Result<()>>()?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(seen.lock().is_empty(), "pushed while paused");
+    backlog.resume(&paused).await?;
+    let other = if &first[0].message.message.body[..] == b"1" { 2 } else { 1 };
+    let start = Instant::now();
+    while seen.lock().is_empty() && start.elapsed() < Duration::from_secs(30) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(app);
+    assert_eq!(*seen.lock(), [(other, 1)]);
     Ok(())
 }
 

@@ -49,6 +49,7 @@ pub const AZURITE: &[Gap] = &[
     gap("racing_streams_leave_one_of_them_whole", PARTS),
     gap("pages_of_strange_object_keys_go_on_from_printed_cursors", UTF_16),
     gap("each_subscription_receives_every_message_as_it_was_published", ONE_QUEUE),
+    gap("a_message_of_a_tool_reaches_one_subscription", ONE_QUEUE),
     gap("a_failing_subscription_has_its_own_dead_letters_and_its_own_redrive", ONE_QUEUE),
     gap("each_subscription_keeps_the_order_of_a_key_and_waits_alone", ONE_QUEUE),
     gap("each_subscription_has_attempts_and_a_backoff_of_its_own", ONE_QUEUE),
