@@ -67,7 +67,7 @@ pub mod secret {
 /// The trait of a pub/sub service, and the types of its arguments and results.
 pub mod pub_sub {
     pub use crate::pub_sub::backlog::{
-        Backlog, BacklogCount, BacklogMessage, LeasedMessage, Letters, PORTABLE_FORM, dead_letters, discard,
+        Backlog, BacklogCount, BacklogMessage, BacklogPart, LeasedMessage, PORTABLE_FORM, dead_letters, discard,
         each_failed, redrive,
     };
     pub use crate::pub_sub::dead_letter::DeadLetterDetails;

@@ -14,7 +14,7 @@ use crate::event_queue::EventQueue;
 use crate::key_value::Key;
 use crate::manifest::{Manifest, ObjectFilter};
 use crate::outcome::Settlement;
-use crate::pub_sub::backlog::{Backlog, BacklogCount, BacklogMessage, LeasedMessage, Letters};
+use crate::pub_sub::backlog::{Backlog, BacklogCount, BacklogMessage, BacklogPart, LeasedMessage};
 use crate::pub_sub::dead_letter::DeadLetterDetails;
 use crate::pub_sub::{DeadLetter, Message, MessageId, PubSub, RawMessage};
 use crate::resource::ResourceKind;
@@ -275,10 +275,10 @@ impl Backlog for MemoryBacklog {
         Ok(count)
     }
 
-    async fn lease(&self, letters: Letters, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
+    async fn lease(&self, part: BacklogPart, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
         let now = self.clock.now();
         let until = Some(later(now, lease));
-        if letters == Letters::Waiting {
+        if part == BacklogPart::Waiting {
             let leased = self.queues.lease(&self.queue, now, limit);
             let mut state = self.queues.state.lock();
             let queue = state.queues.entry(self.queue.clone()).or_default();
@@ -300,33 +300,37 @@ impl Backlog for MemoryBacklog {
         Ok(free.map(hold).collect())
     }
 
-    async fn acknowledge(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        self.each(receipts, |queue, place| match letters {
-            Letters::Waiting => queue.waiting.remove(&place).is_some(),
-            Letters::Dead => queue.dead.remove(&place).is_some(),
+    async fn acknowledge(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        self.each(receipts, |queue, place| match part {
+            BacklogPart::Waiting => queue.waiting.remove(&place).is_some(),
+            BacklogPart::Dead => queue.dead.remove(&place).is_some(),
         })
     }
 
-    async fn release(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
+    async fn release(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
         self.each(receipts, |queue, place| {
-            let held = match letters {
-                Letters::Waiting => queue.waiting.get_mut(&place).map(|waiting| &mut waiting.held),
-                Letters::Dead => queue.dead.get_mut(&place).map(|dead| &mut dead.held),
+            let held = match part {
+                BacklogPart::Waiting => queue.waiting.get_mut(&place).map(|waiting| &mut waiting.held),
+                BacklogPart::Dead => queue.dead.get_mut(&place).map(|dead| &mut dead.held),
             };
             held.map(|held| *held = None).is_some()
         })
     }
 
-    async fn send(&self, letters: Letters, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
+    async fn send(&self, part: BacklogPart, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
         let (mut state, now) = (self.queues.state.lock(), self.clock.now());
         let mut send = |sent: BacklogMessage| {
             let State { sequence, queues, .. } = &mut *state;
             *sequence += 1;
             let (queue, details) = (queues.entry(self.queue.clone()).or_default(), sent.details());
             let BacklogMessage { message, due, .. } = sent;
-            match letters {
-                Letters::Waiting => drop(queue.waiting.insert(*sequence, Waiting::new(message, due.unwrap_or(now)))),
-                Letters::Dead => drop(queue.dead.insert(*sequence, Dead { details, message, held: None })),
+            match part {
+                BacklogPart::Waiting => {
+                    queue.waiting.insert(*sequence, Waiting::new(message, due.unwrap_or(now)));
+                }
+                BacklogPart::Dead => {
+                    queue.dead.insert(*sequence, Dead { details, message, held: None });
+                }
             }
             Ok(())
         };

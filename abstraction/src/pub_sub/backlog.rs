@@ -20,9 +20,9 @@ const LEASE: Duration = Duration::from_secs(300);
 /// The most dead letters that they lease in one call.
 const BATCH: usize = 100;
 
-/// One of the two boxes of a queue.
+/// One of the two parts of a backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Letters {
+pub enum BacklogPart {
     /// The messages that are not handled yet.
     Waiting,
     /// The dead letters.
@@ -72,16 +72,16 @@ pub trait Backlog: fmt::Debug + Send + Sync + 'static {
 
     /// Leases up to `limit` messages: no other call, and no host, receives them for about `lease`, or for the longest time that
     /// the service allows. Empty when none can be leased now. May return fewer than there are.
-    async fn lease(&self, letters: Letters, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>>;
+    async fn lease(&self, part: BacklogPart, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>>;
 
     /// Deletes leased messages. After the end of a lease it may fail, and the message stays.
-    async fn acknowledge(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>>;
+    async fn acknowledge(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>>;
 
     /// Ends leases: the messages can be received again.
-    async fn release(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>>;
+    async fn release(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>>;
 
     /// Adds messages to this queue, as waiting or as dead letters. A dead letter without details has no reason.
-    async fn send(&self, letters: Letters, messages: Vec<BacklogMessage>) -> Vec<Result<()>>;
+    async fn send(&self, part: BacklogPart, messages: Vec<BacklogMessage>) -> Vec<Result<()>>;
 
     /// Stops the delivery of this queue to the deployed app, and returns when no further message is delivered. The result is
     /// for [`resume`](Self::resume): store it before anything else. It is empty where there is nothing to resume.
@@ -247,27 +247,27 @@ struct Sweep<'a> {
     /// The receipts to release at the end.
     held: HashSet<String>,
     /// When each message died, as far as this pass is concerned.
-    deaths: HashMap<MessageId, SystemTime>,
-    /// The letters that stay, which may be leased again where a lease is short.
+    died: HashMap<MessageId, SystemTime>,
+    /// The dead letters that stay, which may be leased again where a lease is short.
     seen: HashSet<(MessageId, SystemTime)>,
 }
 
 impl<'a> Sweep<'a> {
     fn new(backlog: &'a dyn Backlog) -> Self {
-        Self { backlog, held: HashSet::new(), deaths: HashMap::new(), seen: HashSet::new() }
+        Self { backlog, held: HashSet::new(), died: HashMap::new(), seen: HashSet::new() }
     }
 
-    /// Leases the next letters; none at the end.
+    /// Leases the next ones; none at the end.
     async fn next(&mut self, limit: usize) -> Result<Vec<LeasedMessage>> {
         loop {
-            let mut leased = self.backlog.lease(Letters::Dead, limit.min(BATCH), LEASE).await?;
+            let mut leased = self.backlog.lease(BacklogPart::Dead, limit.min(BATCH), LEASE).await?;
             self.held.extend(leased.iter().map(|leased| leased.receipt.clone()));
             let count = self.seen.len();
             leased.retain(|leased| {
                 let (id, died_at) = (leased.message.message.id.clone(), leased.message.details().died_at);
-                // A message that died again meanwhile stays, and a second letter of the same death.
-                let is_first_death = *self.deaths.entry(id.clone()).or_insert(died_at) >= died_at;
-                self.seen.insert((id, died_at)) && is_first_death
+                // A message that died again meanwhile stays, and a second dead letter with the same details.
+                let is_of_then = *self.died.entry(id.clone()).or_insert(died_at) >= died_at;
+                self.seen.insert((id, died_at)) && is_of_then
             });
             // Nothing new was leased, or something that may stay.
             if self.seen.len() == count || !leased.is_empty() {
@@ -276,15 +276,17 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    async fn remove(&mut self, mut letters: Vec<LeasedMessage>, revive: bool) -> Result<usize> {
+    async fn remove(&mut self, mut leased: Vec<LeasedMessage>, revive: bool) -> Result<usize> {
         let mut failed = Ok(());
         if revive {
-            let messages = letters.iter().map(|leased| leased.message.clone().revived()).collect();
-            let mut sent = self.backlog.send(Letters::Waiting, messages).await.into_iter();
-            letters.retain(|_| sent.next().is_some_and(|sent| sent.map_err(|error| failed = Err(error)).is_ok()));
+            let messages = leased.iter().map(|it| it.message.clone().revived()).collect();
+            let mut sent = self.backlog.send(BacklogPart::Waiting, messages).await.into_iter();
+            leased.retain(|_| sent.next().is_some_and(|sent| sent.map_err(|error| failed = Err(error)).is_ok()));
         }
-        let receipts: Vec<String> = letters.iter().map(|leased| leased.receipt.clone()).collect();
-        for (receipt, deleted) in receipts.iter().zip(self.backlog.acknowledge(Letters::Dead, receipts.clone()).await) {
+        let receipts: Vec<String> = leased.iter().map(|it| it.receipt.clone()).collect();
+        for (receipt, deleted) in
+            receipts.iter().zip(self.backlog.acknowledge(BacklogPart::Dead, receipts.clone()).await)
+        {
             match deleted {
                 Ok(()) => drop(self.held.remove(receipt)),
                 Err(error) => failed = Err(error),
@@ -295,7 +297,7 @@ impl<'a> Sweep<'a> {
 
     /// Releases what stays. What is not released can be leased again when its lease ends.
     async fn end(self) {
-        self.backlog.release(Letters::Dead, self.held.into_iter().collect()).await;
+        self.backlog.release(BacklogPart::Dead, self.held.into_iter().collect()).await;
     }
 }
 

@@ -3,7 +3,6 @@
 mod direct;
 mod http;
 mod object;
-mod queue;
 mod response;
 mod shape;
 mod stream;
@@ -17,7 +16,6 @@ mod uri;
 pub(crate) use direct::Direct;
 pub(crate) use http::request;
 pub(crate) use object::changes;
-pub(crate) use queue::Record;
 pub(crate) use response::ResponseFormat;
 pub(crate) use shape::{Gateway, Shape};
 pub(crate) use stream::written_keys;

@@ -5,6 +5,7 @@
 
 pub(crate) mod backlog;
 pub(crate) mod dead_letter;
+pub(crate) mod record;
 mod sns;
 pub(crate) mod sqs;
 pub(crate) mod wire;

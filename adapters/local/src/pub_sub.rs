@@ -3,6 +3,7 @@
 mod backlog;
 mod dead;
 mod enqueue;
+mod held;
 mod lane;
 mod look;
 mod queue;

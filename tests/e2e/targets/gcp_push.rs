@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use isobar::driver::pub_sub::Letters;
+use isobar::driver::pub_sub::BacklogPart;
 use isobar::prelude::*;
 use isobar::{Cloud, EventQueue, ObjectChange, ObjectEvent};
 use isobar_conformance::target::Check;
@@ -136,10 +136,10 @@ async fn a_paused_queue_is_leased_and_not_pushed(gcp: Deployed) -> TrialResult {
     for sent in world.cloud().topic::<u32>("jobs").publish_batch([1, 2]).await {
         sent?;
     }
-    let first = backlog.lease(Letters::Waiting, 1, Duration::from_secs(60)).await?;
+    let first = backlog.lease(BacklogPart::Waiting, 1, Duration::from_secs(60)).await?;
     assert_eq!(first.len(), 1);
     let receipts = first.iter().map(|leased| leased.receipt.clone()).collect();
-    backlog.acknowledge(Letters::Waiting, receipts).await.into_iter().collect::<isobar::Result<()>>()?;
+    backlog.acknowledge(BacklogPart::Waiting, receipts).await.into_iter().collect::<isobar::Result<()>>()?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(seen.lock().is_empty(), "pushed while paused");
     backlog.resume(&paused).await?;

@@ -27,8 +27,9 @@ use serde_json::json;
 
 use super::source::{Source, matching};
 use super::{Lambda, MARGIN};
-use crate::event::{Arn, Incoming, Record};
+use crate::event::{Arn, Incoming};
 use crate::profile::PROFILE;
+use crate::pub_sub::record::Record;
 use crate::pub_sub::sqs::{BATCH, SqsQueue, VisibilityChange};
 
 /// The number of messages that are handled concurrently.

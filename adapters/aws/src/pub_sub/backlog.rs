@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::pub_sub::{
-    Backlog, BacklogCount, BacklogMessage, LeasedMessage, Letters, PORTABLE_FORM, each_failed,
+    Backlog, BacklogCount, BacklogMessage, BacklogPart, LeasedMessage, PORTABLE_FORM, each_failed,
 };
 use isobar_abstraction::{Error, EventQueue, Result};
 
@@ -53,20 +53,20 @@ impl SqsBacklog {
     }
 
     /// The standard queue, and for a topic the FIFO queue.
-    async fn queues(&self, letters: Letters) -> Result<Vec<SqsQueue>> {
+    async fn queues(&self, part: BacklogPart) -> Result<Vec<SqsQueue>> {
         let account = self.account().await?;
         let suffixes = if self.kind == ResourceKind::Topic { &["", FIFO][..] } else { &[""] };
         let queue = |suffix: &&str| {
             let name = format!("{}{suffix}", self.name);
             let queue = SqsQueue::new(&self.state, Some(self.service.region()), &account, &name)?;
-            Ok(if letters == Letters::Dead { queue.dead_letter_queue() } else { queue })
+            Ok(if part == BacklogPart::Dead { queue.dead_letter_queue() } else { queue })
         };
         suffixes.iter().map(queue).collect()
     }
 
     /// Ends leases, by the queue of each receipt: deletes the messages, or shows them again.
-    async fn end(&self, letters: Letters, receipts: Vec<String>, delete: bool) -> Vec<Result<()>> {
-        let queues = match self.queues(letters).await {
+    async fn end(&self, part: BacklogPart, receipts: Vec<String>, delete: bool) -> Vec<Result<()>> {
+        let queues = match self.queues(part).await {
             Ok(queues) => queues,
             Err(error) => return each_failed(&error, receipts.len()),
         };
@@ -90,7 +90,7 @@ fn in_order(count: usize, results: impl IntoIterator<Item = (usize, Result<()>)>
 /// Sends the messages of one key; after one that failed, no further one.
 async fn send_in_order(
     queue: Option<&SqsQueue>,
-    letters: Letters,
+    part: BacklogPart,
     messages: Vec<(usize, &BacklogMessage)>,
 ) -> Vec<(usize, Result<()>)> {
     let no_order = "the queue of a bucket or a table has no order: leave the ordering key out";
@@ -101,7 +101,7 @@ async fn send_in_order(
     let mut results = Vec::with_capacity(messages.len());
     for message in messages {
         if let (Some(queue), None) = (queue, &failed) {
-            results.extend(queue.send_messages(letters, &[message]).await);
+            results.extend(queue.send_messages(part, &[message]).await);
             let error = results.last().and_then(|(_, sent)| sent.as_ref().err());
             failed =
                 error.map(|error| Error::new(error.kind(), "not sent, since an earlier message of its key failed"));
@@ -120,7 +120,7 @@ impl Backlog for SqsBacklog {
 
     async fn count(&self) -> Result<BacklogCount> {
         let mut count = BacklogCount::UNKNOWN;
-        for queue in self.queues(Letters::Waiting).await? {
+        for queue in self.queues(BacklogPart::Waiting).await? {
             let of_queue = queue.count().await?;
             let dead = queue.dead_letter_queue().count().await?;
             for (sum, part) in [
@@ -135,13 +135,13 @@ impl Backlog for SqsBacklog {
         Ok(count)
     }
 
-    async fn lease(&self, letters: Letters, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
+    async fn lease(&self, part: BacklogPart, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
         let mut leased = Vec::new();
-        for (queue, mark) in self.queues(letters).await?.iter().zip(MARKS) {
+        for (queue, mark) in self.queues(part).await?.iter().zip(MARKS) {
             let records = queue.receive(limit - leased.len(), lease, self.state.clock.now()).await?;
             leased.extend(records.into_iter().map(|record| {
                 let mut message = BacklogMessage::new(record.message.clone()).with_due(record.due);
-                if letters == Letters::Dead {
+                if part == BacklogPart::Dead {
                     let details = record.dead.unwrap_or_else(|| super::dead_letter::by_sqs(&record.message));
                     message.message.attempt = details.attempts;
                     message = message.with_due(None).with_dead(details);
@@ -152,17 +152,17 @@ impl Backlog for SqsBacklog {
         Ok(leased)
     }
 
-    async fn acknowledge(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        self.end(letters, receipts, true).await
+    async fn acknowledge(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        self.end(part, receipts, true).await
     }
 
-    async fn release(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        self.end(letters, receipts, false).await
+    async fn release(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        self.end(part, receipts, false).await
     }
 
     /// Messages with an ordering key are sent one by one, those of different keys at the same time.
-    async fn send(&self, letters: Letters, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
-        let queues = match self.queues(letters).await {
+    async fn send(&self, part: BacklogPart, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
+        let queues = match self.queues(part).await {
             Ok(queues) => queues,
             Err(error) => return each_failed(&error, messages.len()),
         };
@@ -175,11 +175,11 @@ impl Backlog for SqsBacklog {
         }
         let mut results = Vec::new();
         if let Some(queue) = queues.first() {
-            results.extend(queue.send_messages(letters, &plain).await);
+            results.extend(queue.send_messages(part, &plain).await);
         }
         let mut keys = Vec::with_capacity(keyed.len());
         for of_key in keyed.into_values() {
-            keys.push(send_in_order(queues.get(1), letters, of_key));
+            keys.push(send_in_order(queues.get(1), part, of_key));
         }
         let keys: Vec<_> = stream::iter(keys).buffer_unordered(CONCURRENT_REQUESTS).collect().await;
         results.extend(keys.into_iter().flatten());
@@ -188,7 +188,7 @@ impl Backlog for SqsBacklog {
 
     async fn pause(&self) -> Result<String> {
         let mut paused = Vec::new();
-        for queue in self.queues(Letters::Waiting).await? {
+        for queue in self.queues(BacklogPart::Waiting).await? {
             paused.extend(mapping::enabled(&self.state, self.service.region(), &queue.arn()).await?);
         }
         mapping::disable(&self.state, self.service.region(), &paused).await?;

@@ -11,17 +11,17 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use isobar_abstraction::driver::Derived;
 use isobar_abstraction::driver::host::Fields;
-use isobar_abstraction::driver::pub_sub::{BacklogMessage, DeadLetterDetails, Letters, Message, each_failed};
+use isobar_abstraction::driver::pub_sub::{BacklogMessage, BacklogPart, DeadLetterDetails, Message, each_failed};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_rest::{Safety, ServiceError, batches};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::record::Record;
 use super::wire::{self, EncodedMessage};
 use super::{CONCURRENT_REQUESTS, FIFO};
 use crate::State;
 use crate::config::arn;
-use crate::event::Record;
 use crate::service::{AwsService, JsonApi, read_json};
 use crate::service_error::class::classify;
 
@@ -337,18 +337,18 @@ impl SqsQueue {
         ends.into_iter().flatten().collect()
     }
 
-    /// Sends messages to this queue, which is that of the letters. Each has its index in the call.
+    /// Sends messages to this queue, which is of this part of a backlog. Each has its index in the call.
     pub(super) async fn send_messages(
         &self,
-        letters: Letters,
+        part: BacklogPart,
         messages: &[(usize, &BacklogMessage)],
     ) -> Vec<(usize, Result<()>)> {
         let mut results = Vec::new();
         let mut encoded = Vec::new();
         for (index, sent) in messages {
-            let encoding = match letters {
-                Letters::Waiting => wire::encode(&sent.message, sent.due),
-                Letters::Dead => wire::encode_dead_letter(&sent.message, sent.details()),
+            let encoding = match part {
+                BacklogPart::Waiting => wire::encode(&sent.message, sent.due),
+                BacklogPart::Dead => wire::encode_dead_letter(&sent.message, sent.details()),
             };
             match encoding {
                 Ok(encoding) => encoded.push((*index, &sent.message, encoding)),

@@ -12,7 +12,7 @@ use http::Request;
 use isobar_abstraction::clock;
 use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::pub_sub::{
-    Backlog, BacklogCount, BacklogMessage, LeasedMessage, Letters, PORTABLE_FORM, each_failed,
+    Backlog, BacklogCount, BacklogMessage, BacklogPart, LeasedMessage, PORTABLE_FORM, each_failed,
 };
 use isobar_abstraction::{Error, EventQueue, Result};
 use isobar_rest::Safety;
@@ -53,10 +53,10 @@ struct PubSubBacklog {
 }
 
 impl PubSubBacklog {
-    fn subscription(&self, letters: Letters) -> String {
-        match letters {
-            Letters::Waiting => self.place.subscription.clone(),
-            Letters::Dead => self.place.dead_letters(),
+    fn subscription(&self, part: BacklogPart) -> String {
+        match part {
+            BacklogPart::Waiting => self.place.subscription.clone(),
+            BacklogPart::Dead => self.place.dead_letters(),
         }
     }
 
@@ -74,8 +74,8 @@ impl PubSubBacklog {
     }
 
     /// Calls a method of a subscription.
-    async fn call(&self, letters: Letters, method: &'static str, input: &Value) -> Result<Value> {
-        let subscription = self.subscription(letters);
+    async fn call(&self, part: BacklogPart, method: &'static str, input: &Value) -> Result<Value> {
+        let subscription = self.subscription(part);
         let path = format!("{}:{method}", self.path(&subscription).await?);
         match self.service(&subscription).json(method, Safety::Idempotent, &path, input).await? {
             Ok(answer) => Ok(serde_json::from_slice(&answer).unwrap_or_default()),
@@ -91,7 +91,7 @@ impl PubSubBacklog {
     /// Calls a method for all receipts.
     async fn end(
         &self,
-        letters: Letters,
+        part: BacklogPart,
         receipts: &[String],
         method: &'static str,
         deadline: Option<u64>,
@@ -101,32 +101,32 @@ impl PubSubBacklog {
             if let Some(deadline) = deadline {
                 input["ackDeadlineSeconds"] = deadline.into();
             }
-            self.call(letters, method, &input).await?;
+            self.call(part, method, &input).await?;
         }
         Ok(())
     }
 
-    async fn pull(&self, letters: Letters, limit: usize) -> Result<Vec<Value>> {
+    async fn pull(&self, part: BacklogPart, limit: usize) -> Result<Vec<Value>> {
         let input = json!({ "maxMessages": limit.min(BATCH), "returnImmediately": true });
         for _ in 1..PULLS {
-            let mut answer = self.call(letters, "pull", &input).await?;
+            let mut answer = self.call(part, "pull", &input).await?;
             match answer["receivedMessages"].take() {
                 Value::Array(received) if !received.is_empty() => return Ok(received),
                 _ => self.state.clock.pause(PAUSE).await,
             }
         }
-        let mut answer = self.call(letters, "pull", &input).await?;
+        let mut answer = self.call(part, "pull", &input).await?;
         Ok(serde_json::from_value(answer["receivedMessages"].take()).unwrap_or_default())
     }
 
     /// A received message; `None` for one of another subscription.
-    fn read(&self, letters: Letters, received: &Value, now: SystemTime) -> Result<Option<BacklogMessage>> {
+    fn read(&self, part: BacklogPart, received: &Value, now: SystemTime) -> Result<Option<BacklogMessage>> {
         let message = PubsubMessage::read(&received["message"])?;
         let moved_at = message.published_at;
         let attempt = received["deliveryAttempt"].as_u64().and_then(|attempt| u32::try_from(attempt).ok());
         let mut opened = message.open(attempt.unwrap_or(1));
         opened.message.published_at = clock::sent_at(opened.message.published_at, now);
-        if letters == Letters::Dead {
+        if part == BacklogPart::Dead {
             let details = opened.details.unwrap_or_else(|| details_of(&opened.message, moved_at));
             opened.message.attempt = details.attempts;
             return Ok(Some(BacklogMessage::new(opened.message).with_dead(details)));
@@ -153,51 +153,51 @@ impl Backlog for PubSubBacklog {
         Ok(BacklogCount::UNKNOWN)
     }
 
-    async fn lease(&self, letters: Letters, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
+    async fn lease(&self, part: BacklogPart, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
         let (mut leased, now) = (Vec::new(), self.state.clock.now());
         if limit == 0 {
             return Ok(leased);
         }
         // Where all messages of a pull are of other subscriptions, there can be more.
         while leased.is_empty() {
-            let received = self.pull(letters, limit).await?;
+            let received = self.pull(part, limit).await?;
             if received.is_empty() {
                 break;
             }
             let mut others = Vec::new();
             for received in received {
                 let receipt = received["ackId"].as_str().unwrap_or_default().to_owned();
-                match self.read(letters, &received, now)? {
+                match self.read(part, &received, now)? {
                     Some(message) => leased.push(LeasedMessage::new(message, receipt)),
                     None => others.push(receipt),
                 }
             }
-            self.end(letters, &others, "acknowledge", None).await?;
+            self.end(part, &others, "acknowledge", None).await?;
         }
         let receipts: Vec<String> = leased.iter().map(|leased| leased.receipt.clone()).collect();
         let deadline = lease.as_secs().clamp(10, LONGEST_LEASE);
-        self.end(letters, &receipts, "modifyAckDeadline", Some(deadline)).await?;
+        self.end(part, &receipts, "modifyAckDeadline", Some(deadline)).await?;
         Ok(leased)
     }
 
-    async fn acknowledge(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        each(receipts.len(), self.end(letters, &receipts, "acknowledge", None).await)
+    async fn acknowledge(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        each(receipts.len(), self.end(part, &receipts, "acknowledge", None).await)
     }
 
-    async fn release(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        each(receipts.len(), self.end(letters, &receipts, "modifyAckDeadline", Some(0)).await)
+    async fn release(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        each(receipts.len(), self.end(part, &receipts, "modifyAckDeadline", Some(0)).await)
     }
 
-    async fn send(&self, letters: Letters, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
+    async fn send(&self, part: BacklogPart, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
         let mut entries = Vec::with_capacity(messages.len());
         for (index, sent) in messages.iter().enumerate() {
             let mut message = copy(&sent.message);
             message.set(FOR, &*self.place.subscription);
-            match letters {
-                Letters::Dead => {
+            match part {
+                BacklogPart::Dead => {
                     sent.details().attributes().into_iter().for_each(|(name, value)| message.set(name, value));
                 }
-                Letters::Waiting => {
+                BacklogPart::Waiting => {
                     message.set(ATTEMPTS, sent.attempts().to_string());
                     if let Some(due) = sent.due {
                         message.set(DUE, timestamp(due));
@@ -206,14 +206,14 @@ impl Backlog for PubSubBacklog {
             }
             entries.push(Entry::new(index, message));
         }
-        let topic = if letters == Letters::Dead { self.place.dead_letters() } else { self.place.topic.clone() };
+        let topic = if part == BacklogPart::Dead { self.place.dead_letters() } else { self.place.topic.clone() };
         let publisher = Publisher::near(&self.state, &self.place, topic);
         let topic = CloudPubSub { state: Arc::clone(&self.state), publisher };
         topic.publish_entries(entries).await.into_iter().map(|sent| sent.map(drop)).collect()
     }
 
     async fn pause(&self) -> Result<String> {
-        let subscription = self.subscription(Letters::Waiting);
+        let subscription = self.subscription(BacklogPart::Waiting);
         let service = self.service(&subscription);
         let path = self.path(&subscription).await?;
         let request = Request::get(service.url(&path)).body(PutPayload::new());
@@ -223,7 +223,7 @@ impl Backlog for PubSubBacklog {
         if answer["pushConfig"]["pushEndpoint"].as_str().is_none_or(str::is_empty) {
             return Ok(String::new());
         }
-        self.call(Letters::Waiting, "modifyPushConfig", &json!({ "pushConfig": {} })).await?;
+        self.call(BacklogPart::Waiting, "modifyPushConfig", &json!({ "pushConfig": {} })).await?;
         Ok(answer["pushConfig"].to_string())
     }
 
@@ -233,7 +233,7 @@ impl Backlog for PubSubBacklog {
         }
         let push: Value = serde_json::from_str(paused)
             .map_err(|_| Error::invalid_input("this is not what pausing a subscription of Pub/Sub returned"))?;
-        self.call(Letters::Waiting, "modifyPushConfig", &json!({ "pushConfig": push })).await.map(drop)
+        self.call(BacklogPart::Waiting, "modifyPushConfig", &json!({ "pushConfig": push })).await.map(drop)
     }
 }
 

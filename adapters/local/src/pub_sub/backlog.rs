@@ -1,38 +1,24 @@
 //! The backlog of one queue, for a tool. The folder is open in one process only, so the leases of a tool are its memory and
 //! end with it; the messages that a process leased before are free.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use isobar_abstraction::clock::later;
 use isobar_abstraction::driver::Settlement;
-use isobar_abstraction::driver::pub_sub::{Backlog, BacklogCount, BacklogMessage, LeasedMessage, Letters, each_failed};
+use isobar_abstraction::driver::pub_sub::{
+    Backlog, BacklogCount, BacklogMessage, BacklogPart, LeasedMessage, each_failed,
+};
 use isobar_abstraction::{Error, EventQueue, Result};
-use parking_lot::Mutex;
 use redb::WriteTransaction;
 
+use super::held::HeldOfQueue;
 use super::lane::{DEAD, DUE, Lane, Row, make_known, note_time, take_sequence};
 use super::look::{open, row};
 use super::queue::{Leased, Queue, due_ms};
 use super::record::{DeadLetterDetails, Record};
 use crate::store::failed;
-
-/// What the tools of this process lease.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    /// Whether an app of this process has subscribed, which ended the leases of other processes.
-    pub(super) subscribed: AtomicBool,
-    queues: Mutex<HashMap<EventQueue, HeldOfQueue>>,
-}
-
-#[derive(Debug, Default)]
-struct HeldOfQueue {
-    /// By sequence.
-    waiting: HashMap<u64, (SystemTime, Leased)>,
-    dead: HashMap<u64, SystemTime>,
-}
 
 /// The backlog of a queue; its source has the physical name.
 #[derive(Debug)]
@@ -62,7 +48,8 @@ impl LocalBacklog {
         }
         let ended = self.with_held(|held| {
             held.dead.retain(|_, until| *until > now);
-            held.waiting.extract_if(|_, (until, _)| *until <= now).map(|(_, (_, leased))| leased).collect::<Vec<_>>()
+            let ended = held.waiting.extract_if(|_, (until, _)| *until <= now);
+            ended.map(|(sequence, (_, message))| Leased { sequence, message }).collect::<Vec<_>>()
         });
         if ended.is_empty() { Ok(()) } else { self.queue.release(&self.of, ended).await }
     }
@@ -83,21 +70,23 @@ impl LocalBacklog {
         Ok(leased)
     }
 
-    /// Takes messages out of the leases of this process, and applies `change` to them in one transaction.
+    /// Ends leases of this process: applies the settlement, or releases the messages.
     async fn end(&self, receipts: Vec<String>, settlement: Option<Settlement>) -> Vec<Result<()>> {
-        let place = |receipt: &String| receipt.parse().ok();
-        let taken: Vec<_> = self.with_held(|held| {
-            let take = |receipt| Some(held.waiting.remove(&place(receipt)?)?.1);
+        let messages: Vec<_> = self.with_held(|held| {
+            let take = |receipt: &String| {
+                let sequence = receipt.parse().ok()?;
+                Some(Leased { sequence, message: held.waiting.remove(&sequence)?.1 })
+            };
             receipts.iter().map(take).collect()
         });
-        let results = taken.iter().map(|leased| leased.as_ref().map(drop).ok_or_else(not_leased)).collect();
-        let taken: Vec<_> = taken.into_iter().flatten().collect();
+        let results = messages.iter().map(|leased| leased.as_ref().map(drop).ok_or_else(not_leased)).collect();
+        let messages: Vec<_> = messages.into_iter().flatten().collect();
         let ended = match settlement {
             Some(settlement) => {
-                let settled = taken.into_iter().map(|leased| (leased, settlement.clone())).collect();
+                let settled = messages.into_iter().map(|leased| (leased, settlement.clone())).collect();
                 self.queue.settle(&self.of, settled).await
             }
-            None => self.queue.release(&self.of, taken).await,
+            None => self.queue.release(&self.of, messages).await,
         };
         ended.map_or_else(|error| each_failed(&error, receipts.len()), |()| results)
     }
@@ -122,14 +111,14 @@ impl LocalBacklog {
         }
     }
 
-    async fn store(&self, letters: Letters, messages: &[BacklogMessage]) -> Result<()> {
+    async fn store(&self, part: BacklogPart, messages: &[BacklogMessage]) -> Result<()> {
         let encode = |sent: &BacklogMessage| {
             let record = Record::of_sent(&sent.message);
             let key = record.ordering_key().map(str::to_owned);
             let record = record.encode()?;
-            Ok(match letters {
-                Letters::Waiting => (sent.due, sent.attempts(), key, record),
-                Letters::Dead => (None, 0, None, DeadLetterDetails::of_portable(sent.details()).encode(&record)?),
+            Ok(match part {
+                BacklogPart::Waiting => (sent.due, sent.attempts(), key, record),
+                BacklogPart::Dead => (None, 0, None, DeadLetterDetails::of_portable(sent.details()).encode(&record)?),
             })
         };
         let encoded = messages.iter().map(encode).collect::<Result<Vec<_>>>()?;
@@ -141,12 +130,12 @@ impl LocalBacklog {
             let mut sequence = take_sequence(transaction, encoded.len() as u64)?;
             Lane::with(transaction, &of, |lane| {
                 for (due, attempts, key, record) in &encoded {
-                    match letters {
-                        Letters::Waiting => {
+                    match part {
+                        BacklogPart::Waiting => {
                             let due_ms = due.map_or(now_ms, |due| due_ms(due, Duration::ZERO));
                             lane.append_again(sequence, due_ms, key.as_deref(), record, *attempts)?;
                         }
-                        Letters::Dead => lane.insert_dead_letter(sequence, record)?,
+                        BacklogPart::Dead => lane.insert_dead_letter(sequence, record)?,
                     }
                     sequence += 1;
                 }
@@ -175,28 +164,28 @@ impl Backlog for LocalBacklog {
         Ok(count)
     }
 
-    async fn lease(&self, letters: Letters, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
+    async fn lease(&self, part: BacklogPart, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
         let now = self.queue.time().now();
         self.end_leases(now).await?;
         let until = later(now, lease);
-        if letters == Letters::Dead {
+        if part == BacklogPart::Dead {
             return self.lease_dead(limit, until);
         }
         let leased = self.queue.lease(&self.of, limit).await?;
-        self.with_held(|held| held.waiting.extend(leased.iter().map(|it| (it.sequence, (until, it.clone())))));
+        self.with_held(|held| held.waiting.extend(leased.iter().map(|it| (it.sequence, (until, it.message.clone())))));
         let message = |it: Leased| LeasedMessage::new(BacklogMessage::new(it.message), it.sequence.to_string());
         Ok(leased.into_iter().map(message).collect())
     }
 
-    async fn acknowledge(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        match letters {
-            Letters::Waiting => self.end(receipts, Some(Settlement::Done)).await,
-            Letters::Dead => self.delete_dead(receipts).await,
+    async fn acknowledge(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        match part {
+            BacklogPart::Waiting => self.end(receipts, Some(Settlement::Done)).await,
+            BacklogPart::Dead => self.delete_dead(receipts).await,
         }
     }
 
-    async fn release(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        if letters == Letters::Waiting {
+    async fn release(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        if part == BacklogPart::Waiting {
             return self.end(receipts, None).await;
         }
         self.with_held(|held| {
@@ -205,8 +194,8 @@ impl Backlog for LocalBacklog {
         })
     }
 
-    async fn send(&self, letters: Letters, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
-        match self.store(letters, &messages).await {
+    async fn send(&self, part: BacklogPart, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
+        match self.store(part, &messages).await {
             Ok(()) => messages.iter().map(|_| Ok(())).collect(),
             Err(error) => each_failed(&error, messages.len()),
         }

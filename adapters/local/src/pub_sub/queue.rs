@@ -17,8 +17,8 @@ use isobar_abstraction::{EventQueue, Result};
 use redb::WriteTransaction;
 use tokio::sync::Notify;
 
-use super::backlog::Held;
 use super::enqueue::{Enqueuer, Time};
+use super::held::Held;
 use super::lane::{
     BACKWARDS_MS, Encoded, Lane, LeasedRecord, append_in, follow_clock, note_time, subscribe_in, subscribed_in,
 };

@@ -7,8 +7,8 @@ use isobar::{EventQueue, Result};
 
 /// The dead letters of a queue, which stay there.
 pub(super) async fn list(provider: &dyn Provider, queue: &EventQueue) -> Result<Vec<DeadLetter>> {
-    let letters = dead_letters(&*provider.backlog(queue)?, usize::MAX).await?;
-    Ok(letters.into_iter().map(BacklogMessage::into_dead_letter).collect())
+    let found = dead_letters(&*provider.backlog(queue)?, usize::MAX).await?;
+    Ok(found.into_iter().map(BacklogMessage::into_dead_letter).collect())
 }
 
 /// Puts all dead letters of a queue back. Returns how many.

@@ -3,6 +3,7 @@
 use isobar_abstraction::ErrorKind;
 
 use super::*;
+use crate::pub_sub::record::Record;
 
 const SECRET: &str = "hunter2";
 

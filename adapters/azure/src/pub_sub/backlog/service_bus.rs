@@ -15,7 +15,9 @@ use futures_util::stream::{self, StreamExt};
 use http::request::Builder;
 use http::{Request, Response, StatusCode};
 use isobar_abstraction::driver::Derived;
-use isobar_abstraction::driver::pub_sub::{Backlog, BacklogCount, BacklogMessage, LeasedMessage, Letters, each_failed};
+use isobar_abstraction::driver::pub_sub::{
+    Backlog, BacklogCount, BacklogMessage, BacklogPart, LeasedMessage, each_failed,
+};
 use isobar_abstraction::{Error, Result, clock};
 use isobar_rest::Safety;
 use isobar_rest::object::encode;
@@ -56,10 +58,10 @@ impl BusBacklog {
         Self { state, namespace, topic, subscription }
     }
 
-    fn entity(&self, letters: Letters) -> String {
-        match letters {
-            Letters::Waiting => format!("{}/subscriptions/{}", self.topic, self.subscription),
-            Letters::Dead => Derived::DeadLetters.of(&self.subscription),
+    fn entity(&self, part: BacklogPart) -> String {
+        match part {
+            BacklogPart::Waiting => format!("{}/subscriptions/{}", self.topic, self.subscription),
+            BacklogPart::Dead => Derived::DeadLetters.of(&self.subscription),
         }
     }
 
@@ -89,8 +91,8 @@ impl BusBacklog {
     }
 
     /// Locks one message. `None` where there is none.
-    async fn lock(&self, letters: Letters) -> Result<Option<LeasedMessage>> {
-        let entity = self.entity(letters);
+    async fn lock(&self, part: BacklogPart) -> Result<Option<LeasedMessage>> {
+        let entity = self.entity(part);
         let answer = self.call(&entity, "PeekLockMessage", Request::post, "/messages/head?timeout=1").await?;
         if answer.status() == StatusCode::NO_CONTENT {
             return Ok(None);
@@ -109,9 +111,9 @@ impl BusBacklog {
         let attempt = broker["DeliveryCount"].as_u64().and_then(|count| u32::try_from(count).ok());
         let mut arrived = arrived(answer.body(), properties, attempt.unwrap_or(1));
         arrived.message.published_at = clock::sent_at(arrived.message.published_at, self.state.clock.now());
-        let message = match letters {
-            Letters::Waiting => BacklogMessage::new(arrived.message),
-            Letters::Dead => {
+        let message = match part {
+            BacklogPart::Waiting => BacklogMessage::new(arrived.message),
+            BacklogPart::Dead => {
                 let details = arrived.details.unwrap_or_else(|| by_platform(&arrived.message, &reasons));
                 arrived.message.attempt = details.attempts;
                 BacklogMessage::new(arrived.message).with_dead(details)
@@ -122,32 +124,32 @@ impl BusBacklog {
     }
 
     /// Completes or unlocks a message.
-    async fn end(&self, letters: Letters, receipt: &str, complete: bool) -> Result<()> {
+    async fn end(&self, part: BacklogPart, receipt: &str, complete: bool) -> Result<()> {
         let wrong = || Error::invalid_input("the receipt is not of this queue");
         let (sequence, lock) = receipt.split_once('/').ok_or_else(wrong)?;
-        let (entity, rest) = (self.entity(letters), format!("/messages/{}/{}", encode(sequence), encode(lock)));
+        let (entity, rest) = (self.entity(part), format!("/messages/{}/{}", encode(sequence), encode(lock)));
         match complete {
             true => self.call(&entity, "DeleteMessage", Request::delete, &rest).await.map(drop),
             false => self.call(&entity, "UnlockMessage", Request::put, &rest).await.map(drop),
         }
     }
 
-    async fn end_all(&self, letters: Letters, receipts: &[String], complete: bool) -> Vec<Result<()>> {
-        let ends: Vec<_> = receipts.iter().map(|receipt| self.end(letters, receipt, complete)).collect();
+    async fn end_all(&self, part: BacklogPart, receipts: &[String], complete: bool) -> Vec<Result<()>> {
+        let ends: Vec<_> = receipts.iter().map(|receipt| self.end(part, receipt, complete)).collect();
         stream::iter(ends).buffered(CONCURRENCY).collect().await
     }
 
     /// Each with an id of its own in Service Bus: one of a message that was delivered before must not be dropped as a duplicate.
-    fn entry<'a>(&self, letters: Letters, sent: &'a BacklogMessage) -> Result<Entry<'a>> {
-        let (sending, not_before) = match letters {
-            Letters::Waiting => (Sending { attempts: sent.attempts(), details: None }, sent.due),
-            Letters::Dead => (Sending { attempts: 0, details: Some(sent.details()) }, None),
+    fn entry<'a>(&self, part: BacklogPart, sent: &'a BacklogMessage) -> Result<Entry<'a>> {
+        let (sending, not_before) = match part {
+            BacklogPart::Waiting => (Sending { attempts: sent.attempts(), details: None }, sent.due),
+            BacklogPart::Dead => (Sending { attempts: 0, details: Some(sent.details()) }, None),
         };
         let extra = Extra {
             only_for: Some(&self.subscription),
             id_suffix: Some(format!("~{:016x}", fastrand::u64(..))),
             not_before,
-            unordered: letters == Letters::Dead,
+            unordered: part == BacklogPart::Dead,
         };
         Entry::new(&sent.message, sending, &extra)
     }
@@ -168,20 +170,20 @@ fn properties(answer: &Response<Bytes>) -> Vec<(String, String)> {
 impl Backlog for BusBacklog {
     /// Needs the claim `Manage`. Locked messages count as waiting.
     async fn count(&self) -> Result<BacklogCount> {
-        let plain = self.count_of(&self.entity(Letters::Waiting)).await?;
+        let plain = self.count_of(&self.entity(BacklogPart::Waiting)).await?;
         let ordered = format!("{}/subscriptions/{}", Derived::Ordered.of(&self.topic), self.subscription);
         let ordered = self.count_of(&ordered).await?;
-        let dead = self.count_of(&self.entity(Letters::Dead)).await?;
+        let dead = self.count_of(&self.entity(BacklogPart::Dead)).await?;
         let mut count = BacklogCount::UNKNOWN;
         (count.waiting, count.delayed, count.dead) = (Some(plain.active), Some(plain.scheduled), Some(dead.active));
         count.unreachable = ordered.active + ordered.scheduled + plain.dead + ordered.dead + dead.dead;
         Ok(count)
     }
 
-    async fn lease(&self, letters: Letters, limit: usize, _: Duration) -> Result<Vec<LeasedMessage>> {
+    async fn lease(&self, part: BacklogPart, limit: usize, _: Duration) -> Result<Vec<LeasedMessage>> {
         let mut leased = Vec::new();
         while leased.len() < limit {
-            let locks = (leased.len()..limit).take(CONCURRENCY).map(|_| self.lock(letters));
+            let locks = (leased.len()..limit).take(CONCURRENCY).map(|_| self.lock(part));
             let mut any_empty = false;
             for locked in join_all(locks).await {
                 match locked? {
@@ -196,22 +198,22 @@ impl Backlog for BusBacklog {
         Ok(leased)
     }
 
-    async fn acknowledge(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        self.end_all(letters, &receipts, true).await
+    async fn acknowledge(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        self.end_all(part, &receipts, true).await
     }
 
-    async fn release(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        self.end_all(letters, &receipts, false).await
+    async fn release(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        self.end_all(part, &receipts, false).await
     }
 
-    async fn send(&self, letters: Letters, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
-        let entries: Result<Vec<_>> = messages.iter().map(|sent| self.entry(letters, sent)).collect();
+    async fn send(&self, part: BacklogPart, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
+        let entries: Result<Vec<_>> = messages.iter().map(|sent| self.entry(part, sent)).collect();
         let entries = match entries {
             Ok(entries) => entries,
             Err(error) => return each_failed(&error, messages.len()),
         };
-        if letters == Letters::Dead {
-            let entity = self.entity(letters);
+        if part == BacklogPart::Dead {
+            let entity = self.entity(part);
             let sends: Vec<_> =
                 entries.iter().map(|entry| send_one(&self.state, &self.namespace, &entity, entry)).collect();
             return stream::iter(sends).buffered(CONCURRENCY).collect().await;

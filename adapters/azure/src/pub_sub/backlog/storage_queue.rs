@@ -11,7 +11,7 @@ use futures_util::stream::{self, StreamExt};
 use http::request::Builder;
 use http::{Request, Response};
 use isobar_abstraction::driver::pub_sub::{
-    Backlog, BacklogCount, BacklogMessage, LeasedMessage, Letters, PORTABLE_FORM,
+    Backlog, BacklogCount, BacklogMessage, BacklogPart, LeasedMessage, PORTABLE_FORM,
 };
 use isobar_abstraction::driver::{POISON, ResourceKind};
 use isobar_abstraction::{Error, Result, clock};
@@ -67,18 +67,18 @@ impl QueueBacklog {
         Self { state, account, queue, kind }
     }
 
-    fn queue(&self, letters: Letters) -> String {
-        if letters == Letters::Dead { format!("{}{POISON}", self.queue) } else { self.queue.clone() }
+    fn queue(&self, part: BacklogPart) -> String {
+        if part == BacklogPart::Dead { format!("{}{POISON}", self.queue) } else { self.queue.clone() }
     }
 
     async fn call(
         &self,
-        letters: Letters,
+        part: BacklogPart,
         operation: &'static str,
         request: impl FnOnce(String) -> Builder,
         rest: &str,
     ) -> Result<Response<Bytes>> {
-        let queue = self.queue(letters);
+        let queue = self.queue(part);
         let place = format!("the queue `{queue}` of the storage account `{}`", self.account.name);
         let place = service_error::place(place);
         let service = AzureService::queues(&self.state, &self.account, service_error::read, place);
@@ -86,29 +86,29 @@ impl QueueBacklog {
         Ok(service.call(operation, Safety::Idempotent, request, PutPayload::new()).await??)
     }
 
-    async fn count_of(&self, letters: Letters) -> Result<Option<u64>> {
-        let answer = self.call(letters, "GetQueueMetadata", Request::get, "?comp=metadata").await?;
+    async fn count_of(&self, part: BacklogPart) -> Result<Option<u64>> {
+        let answer = self.call(part, "GetQueueMetadata", Request::get, "?comp=metadata").await?;
         let count = answer.headers().get("x-ms-approximate-messages-count");
         Ok(count.and_then(|count| count.to_str().ok()?.parse().ok()))
     }
 
     /// Deletes a message, or shows it again.
-    async fn end(&self, letters: Letters, receipt: &str, delete: bool) -> Result<()> {
+    async fn end(&self, part: BacklogPart, receipt: &str, delete: bool) -> Result<()> {
         let wrong = || Error::invalid_input("the receipt is not of this queue");
         let (id, receipt) = receipt.split_once('/').ok_or_else(wrong)?;
         let rest = format!("/messages/{}?popreceipt={}", encode(id), encode(receipt));
         if delete {
-            return self.call(letters, "DeleteMessage", Request::delete, &rest).await.map(drop);
+            return self.call(part, "DeleteMessage", Request::delete, &rest).await.map(drop);
         }
-        self.call(letters, "UpdateMessage", Request::put, &format!("{rest}&visibilitytimeout=0")).await.map(drop)
+        self.call(part, "UpdateMessage", Request::put, &format!("{rest}&visibilitytimeout=0")).await.map(drop)
     }
 
-    async fn end_all(&self, letters: Letters, receipts: &[String], delete: bool) -> Vec<Result<()>> {
-        let ends: Vec<_> = receipts.iter().map(|receipt| self.end(letters, receipt, delete)).collect();
+    async fn end_all(&self, part: BacklogPart, receipts: &[String], delete: bool) -> Vec<Result<()>> {
+        let ends: Vec<_> = receipts.iter().map(|receipt| self.end(part, receipt, delete)).collect();
         stream::iter(ends).buffered(CONCURRENCY).collect().await
     }
 
-    fn read(&self, letters: Letters, stored: Stored) -> LeasedMessage {
+    fn read(&self, part: BacklogPart, stored: Stored) -> LeasedMessage {
         let Stored { message_id, pop_receipt, message_text, dequeue_count, insertion_time } = stored;
         // As the Functions host reads it.
         let body = STANDARD.decode(&message_text).unwrap_or_else(|_| message_text.into_bytes());
@@ -116,9 +116,9 @@ impl QueueBacklog {
         let properties = vec![property("Id", &message_id), property("InsertionTime", &insertion_time)];
         let mut arrived = arrived(&body, properties, dequeue_count);
         arrived.message.published_at = clock::sent_at(arrived.message.published_at, self.state.clock.now());
-        let message = match letters {
-            Letters::Waiting => BacklogMessage::new(arrived.message),
-            Letters::Dead => {
+        let message = match part {
+            BacklogPart::Waiting => BacklogMessage::new(arrived.message),
+            BacklogPart::Dead => {
                 let details = arrived.details.unwrap_or_else(|| by_platform(&arrived.message, &[]));
                 arrived.message.attempt = details.attempts;
                 BacklogMessage::new(arrived.message).with_dead(details)
@@ -127,15 +127,15 @@ impl QueueBacklog {
         LeasedMessage::new(message, format!("{message_id}/{pop_receipt}"))
     }
 
-    async fn send_one(&self, letters: Letters, sent: &BacklogMessage) -> Result<()> {
-        let sending = match letters {
-            Letters::Waiting => Sending { attempts: sent.attempts(), details: None },
-            Letters::Dead => Sending { attempts: 0, details: Some(sent.details()) },
+    async fn send_one(&self, part: BacklogPart, sent: &BacklogMessage) -> Result<()> {
+        let sending = match part {
+            BacklogPart::Waiting => Sending { attempts: sent.attempts(), details: None },
+            BacklogPart::Dead => Sending { attempts: 0, details: Some(sent.details()) },
         };
         let text = encoded(&sent.message, sending)?;
         let now = self.state.clock.now();
-        let wait = sent.due.filter(|_| letters == Letters::Waiting).and_then(|due| due.duration_since(now).ok());
-        send(&self.state, &self.account, &self.queue(letters), &text, wait).await
+        let wait = sent.due.filter(|_| part == BacklogPart::Waiting).and_then(|due| due.duration_since(now).ok());
+        send(&self.state, &self.account, &self.queue(part), &text, wait).await
     }
 }
 
@@ -147,36 +147,37 @@ impl Backlog for QueueBacklog {
 
     async fn count(&self) -> Result<BacklogCount> {
         let mut count = BacklogCount::UNKNOWN;
-        (count.waiting, count.dead) = (self.count_of(Letters::Waiting).await?, self.count_of(Letters::Dead).await?);
+        (count.waiting, count.dead) =
+            (self.count_of(BacklogPart::Waiting).await?, self.count_of(BacklogPart::Dead).await?);
         Ok(count)
     }
 
-    async fn lease(&self, letters: Letters, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
+    async fn lease(&self, part: BacklogPart, limit: usize, lease: Duration) -> Result<Vec<LeasedMessage>> {
         let (mut leased, seconds) = (Vec::new(), lease.as_secs().clamp(1, LONGEST_LEASE));
         while leased.len() < limit {
             let most = (limit - leased.len()).min(BATCH);
             let rest = format!("/messages?numofmessages={most}&visibilitytimeout={seconds}");
-            let answer = self.call(letters, "GetMessages", Request::get, &rest).await?;
+            let answer = self.call(part, "GetMessages", Request::get, &rest).await?;
             let wrong = |error| Error::internal("the queue returned malformed XML").with_source(error);
             let list: List = quick_xml::de::from_str(&String::from_utf8_lossy(answer.body())).map_err(wrong)?;
             if list.messages.is_empty() {
                 break;
             }
-            leased.extend(list.messages.into_iter().map(|stored| self.read(letters, stored)));
+            leased.extend(list.messages.into_iter().map(|stored| self.read(part, stored)));
         }
         Ok(leased)
     }
 
-    async fn acknowledge(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        self.end_all(letters, &receipts, true).await
+    async fn acknowledge(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        self.end_all(part, &receipts, true).await
     }
 
-    async fn release(&self, letters: Letters, receipts: Vec<String>) -> Vec<Result<()>> {
-        self.end_all(letters, &receipts, false).await
+    async fn release(&self, part: BacklogPart, receipts: Vec<String>) -> Vec<Result<()>> {
+        self.end_all(part, &receipts, false).await
     }
 
-    async fn send(&self, letters: Letters, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
-        let sends: Vec<_> = messages.iter().map(|sent| self.send_one(letters, sent)).collect();
+    async fn send(&self, part: BacklogPart, messages: Vec<BacklogMessage>) -> Vec<Result<()>> {
+        let sends: Vec<_> = messages.iter().map(|sent| self.send_one(part, sent)).collect();
         stream::iter(sends).buffered(CONCURRENCY).collect().await
     }
 

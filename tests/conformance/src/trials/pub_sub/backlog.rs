@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use isobar::driver::Provider;
 use isobar::driver::pub_sub::{
-    Backlog, BacklogMessage, DeadLetterDetails, LeasedMessage, Letters, MessageId, dead_letters, discard, redrive,
+    Backlog, BacklogMessage, BacklogPart, DeadLetterDetails, LeasedMessage, MessageId, dead_letters, discard, redrive,
 };
 use isobar::memory::MemoryProvider;
 use isobar::prelude::*;
@@ -17,7 +17,7 @@ use super::{JOBS, Recorded, ack, dead_jobs, deliver_later, jobs, noting, worker}
 use crate::{HarnessResult, TrialResult, World};
 
 crate::trials![
-    "PS-17" => a_leased_message_is_received_by_nobody_else,
+    "PS-17" => a_leased_message_is_received_by_no_other,
     "PS-17" => a_message_of_a_tool_is_leased_and_delivered_as_it_was,
     "PS-17" => what_an_app_publishes_is_leased_as_it_was_or_handled,
     "PS-17" => a_tool_keeps_the_order_of_a_key,
@@ -48,34 +48,34 @@ fn full(world: &dyn World, id: &str) -> Message<Bytes> {
     message
 }
 
-async fn send(backlog: &dyn Backlog, letters: Letters, messages: Vec<BacklogMessage>) -> TrialResult {
-    for sent in backlog.send(letters, messages).await {
+async fn send(backlog: &dyn Backlog, part: BacklogPart, messages: Vec<BacklogMessage>) -> TrialResult {
+    for sent in backlog.send(part, messages).await {
         sent?;
     }
     Ok(())
 }
 
-async fn acknowledge(backlog: &dyn Backlog, letters: Letters, leased: &[LeasedMessage]) -> TrialResult {
+async fn acknowledge(backlog: &dyn Backlog, part: BacklogPart, leased: &[LeasedMessage]) -> TrialResult {
     let receipts = leased.iter().map(|leased| leased.receipt.clone()).collect();
-    for acknowledged in backlog.acknowledge(letters, receipts).await {
+    for acknowledged in backlog.acknowledge(part, receipts).await {
         acknowledged?;
     }
     Ok(())
 }
 
-async fn release(backlog: &dyn Backlog, letters: Letters, leased: &[LeasedMessage]) -> TrialResult {
+async fn release(backlog: &dyn Backlog, part: BacklogPart, leased: &[LeasedMessage]) -> TrialResult {
     let receipts = leased.iter().map(|leased| leased.receipt.clone()).collect();
-    for released in backlog.release(letters, receipts).await {
+    for released in backlog.release(part, receipts).await {
         released?;
     }
     Ok(())
 }
 
 /// Leases all that can be leased without an acknowledgement.
-async fn lease(backlog: &dyn Backlog, letters: Letters) -> TrialResult<Vec<LeasedMessage>> {
+async fn lease(backlog: &dyn Backlog, part: BacklogPart) -> TrialResult<Vec<LeasedMessage>> {
     let mut all = Vec::new();
     loop {
-        let leased = backlog.lease(letters, 10, LEASE).await?;
+        let leased = backlog.lease(part, 10, LEASE).await?;
         if leased.is_empty() {
             return Ok(all);
         }
@@ -90,30 +90,30 @@ fn bodies(leased: &[LeasedMessage]) -> Vec<String> {
     bodies
 }
 
-async fn a_leased_message_is_received_by_nobody_else(world: Box<dyn World>) -> TrialResult {
+async fn a_leased_message_is_received_by_no_other(world: Box<dyn World>) -> TrialResult {
     let (one, other) = (backlog(&*world).await?, backlog(&*world).await?);
     let sent = ["a", "b", "c"].map(|it| BacklogMessage::new(message(&*world, it, it.as_bytes())));
-    send(&*one, Letters::Waiting, sent.into()).await?;
-    let first = one.lease(Letters::Waiting, 1, LEASE).await?;
+    send(&*one, BacklogPart::Waiting, sent.into()).await?;
+    let first = one.lease(BacklogPart::Waiting, 1, LEASE).await?;
     assert_eq!(first.len(), 1, "more than the limit, or none");
-    let rest = lease(&*other, Letters::Waiting).await?;
+    let rest = lease(&*other, BacklogPart::Waiting).await?;
     assert_eq!(bodies(&[&first[..], &rest].concat()), ["a", "b", "c"]);
-    assert!(lease(&*one, Letters::Waiting).await?.is_empty(), "leased twice");
+    assert!(lease(&*one, BacklogPart::Waiting).await?.is_empty(), "leased twice");
     let count = one.count().await?;
     let parts = [count.waiting, count.delayed, count.leased];
     assert!([None, Some(3)].contains(&parts.into_iter().flatten().reduce(|sum, part| sum + part)), "{count:?}");
-    acknowledge(&*one, Letters::Waiting, &first).await?;
-    release(&*other, Letters::Waiting, &rest).await?;
-    let again = lease(&*other, Letters::Waiting).await?;
+    acknowledge(&*one, BacklogPart::Waiting, &first).await?;
+    release(&*other, BacklogPart::Waiting, &rest).await?;
+    let again = lease(&*other, BacklogPart::Waiting).await?;
     assert_eq!(bodies(&again), bodies(&rest));
     let recorded = Recorded::default();
-    release(&*other, Letters::Waiting, &again).await?;
+    release(&*other, BacklogPart::Waiting, &again).await?;
     let app = worker::<Bytes>(&*world, 9, &recorded, ack).await?;
     app.deliver().await?;
     let mut handled: Vec<_> = recorded.bodies().iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect();
     handled.sort();
     assert_eq!(handled, bodies(&rest));
-    assert!(lease(&*one, Letters::Waiting).await?.is_empty());
+    assert!(lease(&*one, BacklogPart::Waiting).await?.is_empty());
     Ok(())
 }
 
@@ -121,11 +121,11 @@ async fn a_message_of_a_tool_is_leased_and_delivered_as_it_was(world: Box<dyn Wo
     let backlog = backlog(&*world).await?;
     let mut sent = full(&*world, "from-elsewhere-1");
     sent.attempt = 3;
-    send(&*backlog, Letters::Waiting, vec![BacklogMessage::new(sent.clone())]).await?;
-    let leased = lease(&*backlog, Letters::Waiting).await?;
+    send(&*backlog, BacklogPart::Waiting, vec![BacklogMessage::new(sent.clone())]).await?;
+    let leased = lease(&*backlog, BacklogPart::Waiting).await?;
     assert_eq!(leased.len(), 1);
     assert_eq!(leased[0].message, BacklogMessage::new(sent.clone()));
-    release(&*backlog, Letters::Waiting, &leased).await?;
+    release(&*backlog, BacklogPart::Waiting, &leased).await?;
     let recorded = Recorded::default();
     let app = worker::<Bytes>(&*world, 9, &recorded, ack).await?;
     app.deliver().await?;
@@ -150,8 +150,8 @@ async fn what_an_app_publishes_is_leased_as_it_was_or_handled(world: Box<dyn Wor
     for sent in jobs::<Bytes>(&*world).publish_batch(published.clone()).await {
         ids.insert(sent?.to_string());
     }
-    let leased = lease(&*backlog, Letters::Waiting).await?;
-    acknowledge(&*backlog, Letters::Waiting, &leased).await?;
+    let leased = lease(&*backlog, BacklogPart::Waiting).await?;
+    acknowledge(&*backlog, BacklogPart::Waiting, &leased).await?;
     app.deliver().await?;
     let leased = leased.into_iter().map(|leased| leased.message.message);
     let received: Vec<_> = leased.chain(recorded.all()).collect();
@@ -172,10 +172,10 @@ async fn a_tool_keeps_the_order_of_a_key(world: Box<dyn World>) -> TrialResult {
     let backlog = backlog(&*world).await?;
     let sent = |number: u8| {
         let mut message = message(&*world, &format!("m{number}"), &[number]);
-        message.ordering_key = Some(if number % 2 == 0 { "even" } else { "odd" }.to_owned());
+        message.ordering_key = Some(if number.is_multiple_of(2) { "even" } else { "odd" }.to_owned());
         BacklogMessage::new(message)
     };
-    let results = backlog.send(Letters::Waiting, (0..8).map(sent).collect()).await;
+    let results = backlog.send(BacklogPart::Waiting, (0..8).map(sent).collect()).await;
     if results.iter().all(|sent| sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unsupported)) {
         // As the topic itself.
         return Ok(());
@@ -185,18 +185,18 @@ async fn a_tool_keeps_the_order_of_a_key(world: Box<dyn World>) -> TrialResult {
     if unreachable == 0 {
         let mut received = Vec::new();
         loop {
-            let leased = backlog.lease(Letters::Waiting, 3, LEASE).await?;
+            let leased = backlog.lease(BacklogPart::Waiting, 3, LEASE).await?;
             if leased.is_empty() {
                 break;
             }
-            acknowledge(&*backlog, Letters::Waiting, &leased).await?;
+            acknowledge(&*backlog, BacklogPart::Waiting, &leased).await?;
             received.extend(leased.into_iter().map(|leased| leased.message));
         }
         in_order(&received.iter().map(|it| it.message.clone()).collect::<Vec<_>>());
-        send(&*backlog, Letters::Waiting, received).await?;
+        send(&*backlog, BacklogPart::Waiting, received).await?;
     } else {
         assert_eq!(unreachable, 8);
-        assert!(lease(&*backlog, Letters::Waiting).await?.is_empty());
+        assert!(lease(&*backlog, BacklogPart::Waiting).await?.is_empty());
     }
     let recorded = Recorded::default();
     worker::<Bytes>(&*world, 9, &recorded, ack).await?.deliver().await?;
@@ -216,10 +216,10 @@ async fn a_tool_keeps_the_time_of_a_delayed_message(world: Box<dyn World>) -> Tr
     let (backlog, wait) = (backlog(&*world).await?, Duration::from_secs(90));
     let sent = message(&*world, "later", b"1");
     let due = sent.published_at + wait;
-    send(&*backlog, Letters::Waiting, vec![BacklogMessage::new(sent).with_due(due)]).await?;
-    let leased = lease(&*backlog, Letters::Waiting).await?;
+    send(&*backlog, BacklogPart::Waiting, vec![BacklogMessage::new(sent).with_due(due)]).await?;
+    let leased = lease(&*backlog, BacklogPart::Waiting).await?;
     assert!(leased.iter().all(|leased| leased.message.due == Some(due)), "{leased:?}");
-    release(&*backlog, Letters::Waiting, &leased).await?;
+    release(&*backlog, BacklogPart::Waiting, &leased).await?;
     let recorded = Recorded::default();
     let app = worker::<u32>(&*world, 9, &recorded, ack).await?;
     app.deliver().await?;
@@ -244,22 +244,22 @@ async fn a_dead_letter_is_carried_to_another_provider_and_back(world: Box<dyn Wo
     app.deliver().await?;
     deliver_later(&*world, &*app).await?;
     let (here, elsewhere) = (backlog(&*world).await?, MemoryProvider::default().backlog(&EventQueue::topic(JOBS))?);
-    let leased = lease(&*here, Letters::Dead).await?;
+    let leased = lease(&*here, BacklogPart::Dead).await?;
     assert_eq!(leased.len(), 1);
-    let letter = leased[0].message.clone();
-    assert_eq!((&letter.message.id, &letter.message.body), (&id, &outgoing.body));
-    assert_eq!(letter.message.attributes, outgoing.attributes);
-    assert_eq!(letter.details().reason, "no \u{20ac}");
-    assert_eq!(letter.details().attempts, 2);
-    send(&*elsewhere, Letters::Dead, vec![letter.clone()]).await?;
-    acknowledge(&*here, Letters::Dead, &leased).await?;
+    let dead_letter = leased[0].message.clone();
+    assert_eq!((&dead_letter.message.id, &dead_letter.message.body), (&id, &outgoing.body));
+    assert_eq!(dead_letter.message.attributes, outgoing.attributes);
+    assert_eq!(dead_letter.details().reason, "no \u{20ac}");
+    assert_eq!(dead_letter.details().attempts, 2);
+    send(&*elsewhere, BacklogPart::Dead, vec![dead_letter.clone()]).await?;
+    acknowledge(&*here, BacklogPart::Dead, &leased).await?;
     assert!(dead_jobs(&*app).await?.is_empty());
-    let carried = lease(&*elsewhere, Letters::Dead).await?;
-    assert_eq!(carried[0].message, letter);
-    send(&*here, Letters::Dead, vec![carried[0].message.clone()]).await?;
+    let carried = lease(&*elsewhere, BacklogPart::Dead).await?;
+    assert_eq!(carried[0].message, dead_letter);
+    send(&*here, BacklogPart::Dead, vec![carried[0].message.clone()]).await?;
     let back = dead_letters(&*here, 10).await?;
     assert_eq!(back.len(), 1);
-    assert_eq!((&back[0].dead, &back[0].message.body), (&letter.dead, &letter.message.body));
+    assert_eq!((&back[0].dead, &back[0].message.body), (&dead_letter.dead, &dead_letter.message.body));
     assert_eq!(dead_jobs(&*app).await?[0].reason, "no \u{20ac}");
     assert_eq!(redrive(&*here, None).await?, 1);
     app.deliver().await?;
@@ -270,12 +270,12 @@ async fn a_dead_letter_is_carried_to_another_provider_and_back(world: Box<dyn Wo
 
 async fn chosen_dead_letters_are_put_back_and_deleted(world: Box<dyn World>) -> TrialResult {
     let backlog = backlog(&*world).await?;
-    let letter = |number: u32| {
+    let dead_letter = |number: u32| {
         let message = message(&*world, &format!("d{number}"), number.to_string().as_bytes());
         let details = DeadLetterDetails::new(4, "no paper", message.published_at, "jobs");
         BacklogMessage::new(message).with_dead(details)
     };
-    send(&*backlog, Letters::Dead, (1..=4).map(letter).collect()).await?;
+    send(&*backlog, BacklogPart::Dead, (1..=4).map(dead_letter).collect()).await?;
     assert!([None, Some(4)].contains(&backlog.count().await?.dead));
     let chosen = |ids: &[&str]| Some(ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<String>>());
     assert_eq!(discard(&*backlog, chosen(&["d1", "no-such"]).as_ref()).await?, 1);
@@ -306,11 +306,11 @@ async fn a_message_of_a_tool_reaches_one_subscription(world: Box<dyn World>) -> 
     for (name, number) in [("default", 1_u32), ("audit", 2)] {
         let backlog = world.backlog(&EventQueue::topic(JOBS).named(name)).await?;
         let sent = message(&*world, name, number.to_string().as_bytes());
-        send(&*backlog, Letters::Waiting, vec![BacklogMessage::new(sent.clone())]).await?;
+        send(&*backlog, BacklogPart::Waiting, vec![BacklogMessage::new(sent.clone())]).await?;
         let dead = DeadLetterDetails::new(1, "no", sent.published_at, "");
         let dead = BacklogMessage::new(message(&*world, &format!("dead-{name}"), number.to_string().as_bytes()))
             .with_dead(dead);
-        send(&*backlog, Letters::Dead, vec![dead]).await?;
+        send(&*backlog, BacklogPart::Dead, vec![dead]).await?;
         assert_eq!(redrive(&*backlog, None).await?, 1);
     }
     app.deliver().await?;

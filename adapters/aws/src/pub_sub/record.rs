@@ -1,4 +1,4 @@
-//! The records of an SQS queue.
+//! The records of an SQS queue, as Lambda sends them.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>
 
@@ -12,10 +12,10 @@ use isobar_abstraction::driver::pub_sub::{DeadLetterDetails, Message, MessageId}
 use isobar_abstraction::{Error, Result};
 use serde_json::value::RawValue;
 
+use super::wire::{ReceivedMessage, attributes};
 use crate::profile::PROFILE;
-use crate::pub_sub::wire::{ReceivedMessage, attributes};
 
-/// One SQS message from Lambda, decoded by [`ReceivedMessage`](crate::pub_sub::wire::ReceivedMessage).
+/// One SQS message from Lambda or from `ReceiveMessage`, decoded by [`ReceivedMessage`].
 #[derive(Debug)]
 pub(crate) struct Record {
     /// The id for Lambda's partial batch response.
@@ -34,7 +34,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads a record of a queue. Errors: `InvalidInput` for a record without an id, which cannot be
+    /// Reads a record of Lambda's event of a queue. Errors: `InvalidInput` for a record without an id, which cannot be
     /// acknowledged.
     pub(crate) fn read(record: &Fields<'_>, fifo: bool, now: SystemTime) -> Result<Self> {
         let text = |name: &str| record.text(name).map(|text| text.into_owned());
