@@ -142,7 +142,8 @@ impl Backlog for SqsBacklog {
             leased.extend(records.into_iter().map(|record| {
                 let mut message = BacklogMessage::new(record.message.clone()).with_due(record.due);
                 if part == BacklogPart::Dead {
-                    let details = record.dead.unwrap_or_else(|| super::dead_letter::by_sqs(&record.message));
+                    let details =
+                        record.dead.unwrap_or_else(|| super::dead_letter::by_sqs(&record.message, record.sent_at));
                     message.message.attempt = details.attempts;
                     message = message.with_due(None).with_dead(details);
                 }

@@ -28,14 +28,15 @@ pub fn dead_letter(message: &Value) -> Result<DeadLetter> {
         attempt: u32::try_from(receive_count).unwrap_or(u32::MAX),
         group: None,
     };
+    let sent_at = received.sent_at;
     let DecodedMessage { message, dead, .. } = received.decode()?;
-    Ok(dead.unwrap_or_else(|| by_sqs(&message)).into_dead_letter(message))
+    Ok(dead.unwrap_or_else(|| by_sqs(&message, sent_at)).into_dead_letter(message))
 }
 
-/// The details of a message that SQS itself moved.
-pub(super) fn by_sqs(message: &Message<Bytes>) -> DeadLetterDetails {
+/// The details of a message that SQS itself moved, as it was sent to its queue.
+pub(super) fn by_sqs(message: &Message<Bytes>, sent_at: SystemTime) -> DeadLetterDetails {
     let reason = "SQS moved the message: the function returned no response for it in any attempt";
-    DeadLetterDetails::new(message.attempt, reason, message.published_at, "")
+    DeadLetterDetails::new(message.attempt, reason, sent_at, "")
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub(crate) struct Record {
     pub(crate) message: Message<Bytes>,
     /// The time before which the message must not be delivered; at most the longest delay after SQS received the message.
     pub(crate) due: Option<SystemTime>,
+    /// When SQS received it.
+    pub(crate) sent_at: SystemTime,
     /// The details of a dead letter; without meaning after a redrive.
     pub(crate) dead: Option<DeadLetterDetails>,
     /// The reason why the message cannot be read, if it cannot; `message` then has the original body.
@@ -81,6 +83,15 @@ impl Record {
             message.attempt = message.attempt.saturating_sub(1).max(1);
         }
         message.published_at = clock::sent_at(message.published_at, now);
-        Ok(Self { id, receipt: text("receiptHandle").unwrap_or_default(), group, message, due, dead, unreadable })
+        Ok(Self {
+            id,
+            receipt: text("receiptHandle").unwrap_or_default(),
+            group,
+            message,
+            due,
+            sent_at,
+            dead,
+            unreadable,
+        })
     }
 }

@@ -42,7 +42,7 @@ fn answer(
     let (now, counted) = (shared.clock.now(), path.trim_start_matches('/'));
     if method == Method::GET {
         let counts = shared.store.lock().counts(counted, now);
-        return counts.map(|counts| description(counts)).ok_or((404, format!("Entity '{counted}' was not found.")));
+        return counts.map(description).ok_or((404, format!("Entity '{counted}' was not found.")));
     }
     let (entity, rest) =
         path.trim_start_matches('/').split_once("/messages").ok_or((400, "the path has no /messages".to_owned()))?;
