@@ -6,7 +6,7 @@
 //! | attributes | user properties; some also in the metadata, see [`survives_headers`] | in the envelope |
 //! | trace parent | the user property `traceparent` | in the envelope |
 //! | ordering key | the session; also in the metadata | never present |
-//! | id, time of publishing, earlier attempts | JSON in the user property [`META`] | in the envelope |
+//! | id, time of publishing, earlier attempts | JSON in the user property [`META`], in base64 if it is not ASCII | in the envelope |
 //!
 //! A queue has no properties, so its message is the base64 of a JSON [envelope]. A message of another sender has neither
 //! metadata nor envelope: its body is used unchanged.
@@ -81,16 +81,16 @@ fn survives_headers(name: &str, value: &str) -> bool {
     is_lower && !OF_RESPONSES.contains(&name) && value.bytes().all(plain)
 }
 
-/// JSON in ASCII, for a header.
-fn ascii(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for character in json.chars() {
-        match character {
-            ' '..='~' => text.push(character),
-            _ => character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}"))),
-        }
-    }
-    text
+/// Metadata as a header can carry it: JSON in ASCII, or else its base64, which is shorter than with escapes.
+fn carried(json: String) -> String {
+    if json.bytes().all(|byte| (b' '..=b'~').contains(&byte)) { json } else { STANDARD.encode(json) }
+}
+
+/// Reads what [`carried`] returned.
+fn meta(text: &str) -> Result<Meta<'static>> {
+    let decoded = if text.starts_with('{') { None } else { STANDARD.decode(text).ok() };
+    let json = decoded.as_deref().unwrap_or(text.as_bytes());
+    serde_json::from_slice(json).map_err(|error| unreadable(META, &error))
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -137,7 +137,7 @@ pub(crate) fn encode<'a>(message: &'a Message<Bytes>, sending: Sending) -> Resul
     properties.extend(message.trace_parent.map(|parent| (TraceParent::NAME, Cow::Owned(parent.to_string()))));
     let attributes = message.attributes.iter().filter(|(name, _)| *name != META && *name != FOR);
     properties.extend(attributes.map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str()))));
-    properties.push((META, Cow::Owned(ascii(&serde_json::to_string(&meta)?))));
+    properties.push((META, Cow::Owned(carried(serde_json::to_string(&meta)?))));
     Ok(Encoded { body, properties })
 }
 
@@ -181,10 +181,7 @@ pub(crate) struct Arrived {
 pub(crate) fn open(body: &[u8], properties: Vec<(String, String)>, platform_attempt: u32) -> Result<Arrived> {
     let mut properties = Properties::of(properties);
     let (body, meta) = match properties.attributes.remove(META) {
-        Some(text) => {
-            let meta: Meta<'static> = serde_json::from_str(&text).map_err(|error| unreadable(META, &error))?;
-            (Cow::Borrowed(body), meta)
-        }
+        Some(text) => (Cow::Borrowed(body), meta(&text)?),
         None => match envelope::read(body)? {
             Some(envelope) => envelope.open(&mut properties),
             None => return Ok(properties.arrived(Bytes::copy_from_slice(body), platform_attempt)),
