@@ -9,6 +9,7 @@ mod http;
 mod line;
 mod logs;
 mod plan;
+mod provider;
 mod secret;
 mod stage;
 mod terraform;
@@ -30,6 +31,9 @@ use crate::package::{self, BuildArgs, CloudTarget, Texts};
 use crate::prompt;
 use plan::Plan;
 pub(crate) use emulator::EmulatorName;
+#[cfg(feature = "moving")]
+pub(crate) use provider::without_places;
+pub(crate) use provider::services;
 pub(crate) use secret::SecretStore;
 use stage::Stage;
 pub(crate) use stage::{CloudArgs, FolderArgs};
@@ -324,7 +328,7 @@ pub(crate) fn manifest_of(args: &FolderArgs) -> Result<Option<Manifest>, Failure
 }
 
 /// The variables that find the data of a stage; `None` where there is no folder of it.
-pub(crate) async fn data_of(args: &FolderArgs, output: &Output) -> Result<Option<Vec<(String, String)>>, Failure> {
+async fn data_of(args: &FolderArgs, output: &Output) -> Result<Option<Vec<(String, String)>>, Failure> {
     if !Stage::exists(args)? {
         return Ok(None);
     }

@@ -47,6 +47,9 @@ pub(crate) struct MigrateArgs {
     /// Leave out what the target cannot have, and list it; the exit code is 1 then
     #[arg(long)]
     skip_unfit: bool,
+    /// Move the waiting messages and the dead letters too; it stops their delivery at the source
+    #[arg(long, conflicts_with_all = ["tables", "buckets", "plan"])]
+    with_messages: bool,
 }
 
 #[derive(Debug, Args)]
@@ -157,7 +160,7 @@ impl PaceArgs {
 }
 
 pub(crate) async fn migrate(args: &MigrateArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let sides = Sides::open(&args.sides, output).await?;
+    let sides = Sides::open(&args.sides, args.with_messages, output).await?;
     if let Opened::File(path) = &sides.to {
         let (from, clock) = (&sides.from, sides.clock());
         return write_backup(from, path, clock, &args.pace, output).await;
@@ -166,25 +169,25 @@ pub(crate) async fn migrate(args: &MigrateArgs, output: &Output) -> Result<ExitC
     let options =
         args.pace.options(&stop).with_delete_extra(args.delete_extra).with_skip_unfit(args.skip_unfit);
     let consent = Consent { yes: args.yes, plan: args.plan };
-    move_data(&sides, &options, &consent, &stop, output).await
+    move_data(&sides, &options, &consent, args.with_messages, &stop, output).await
 }
 
 pub(crate) async fn restore(args: &RestoreArgs, output: &Output) -> Result<ExitCode, Failure> {
     let from = SideName::File(args.file.clone());
-    let sides = Sides::open_named(&from, &args.to, &args.select, output).await?;
+    let sides = Sides::open_named(&from, &args.to, &args.select, false, output).await?;
     let stop = Stop::default();
     let options = args.pace.options(&stop).with_delete_extra(args.delete_extra);
-    move_data(&sides, &options, &Consent { yes: args.yes, plan: false }, &stop, output).await
+    move_data(&sides, &options, &Consent { yes: args.yes, plan: false }, false, &stop, output).await
 }
 
 pub(crate) async fn backup(args: &BackupArgs, output: &Output) -> Result<ExitCode, Failure> {
     let to = SideName::File(args.file.clone());
-    let sides = Sides::open_named(&args.from, &to, &args.select, output).await?;
+    let sides = Sides::open_named(&args.from, &to, &args.select, false, output).await?;
     write_backup(&sides.from, &args.file, sides.clock(), &args.pace, output).await
 }
 
 pub(crate) async fn verify(args: &VerifyArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let sides = Sides::open(&args.sides, output).await?;
+    let sides = Sides::open(&args.sides, false, output).await?;
     let stop = Stop::default();
     let options = args.pace.options(&stop).with_delete_extra(args.delete_extra);
     let show = Show::new(output);
@@ -213,6 +216,7 @@ async fn move_data(
     sides: &Sides,
     options: &Options,
     consent: &Consent,
+    with_messages: bool,
     stop: &Stop,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
@@ -237,10 +241,24 @@ async fn move_data(
     }
     let journal = Journal::open(&journal_file(from.name(), to.name())?, from.name(), to.name())?;
     show.begin();
+    if with_messages {
+        let paused = interruptible(isobar_moving::pause(&from, &journal), stop, &show).await;
+        for queue in paused.map_err(|error| failure(error, &show))? {
+            show.note(&format!("stopped the delivery of {queue} at {}; the next deployment there starts it again", from.name()));
+        }
+    }
     let run = isobar_moving::migrate(&from, &to, &journal, options, &show);
     let reports = interruptible(run, stop, &show).await;
     show.end();
-    ended(reports, &show, Work::Migrate, output)
+    let code = ended(reports, &show, Work::Migrate, output)?;
+    if !with_messages {
+        return Ok(code);
+    }
+    let run = isobar_moving::move_messages(&from, &to, &journal, options, &show);
+    let queues = interruptible(run, stop, &show).await.map_err(|error| failure(error, &show))?;
+    show.queues(&queues, output)?;
+    let is_left = queues.iter().any(|queue| queue.left > 0);
+    Ok(if is_left { ExitCode::FAILURE } else { code })
 }
 
 async fn write_backup(

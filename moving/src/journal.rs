@@ -63,7 +63,7 @@ pub(crate) enum Change {
     Wrote { resource: u16, number: Option<u64>, items: Vec<(Key, ItemRecord)> },
     Forget { resource: u16, keys: Vec<Key> },
     Object { resource: u16, name: String, record: Option<ObjectRecord> },
-    Fact { name: String, holds: bool },
+    Fact { name: String, value: Option<String> },
 }
 
 type Job = (Change, Option<oneshot::Sender<Result<()>>>);
@@ -152,10 +152,10 @@ impl Journal {
         Ok(Self { jobs: Some(sender), thread: Some(thread), database })
     }
 
-    /// Is this fact stored?
-    pub(crate) fn has_fact(&self, name: &str) -> Result<bool> {
+    /// The value of a fact; `None` where it does not hold.
+    pub(crate) fn fact(&self, name: &str) -> Result<Option<String>> {
         let facts = self.database.begin_read().map_err(failed)?.open_table(FACTS).map_err(failed)?;
-        Ok(facts.get(name).map_err(failed)?.is_some())
+        Ok(facts.get(name).map_err(failed)?.map(|value| value.value().to_owned()))
     }
 
     /// The number of a resource, which the journal gives it at first use.
@@ -318,11 +318,11 @@ fn apply(transaction: &WriteTransaction, change: Change) -> Result<()> {
                 stored.remove((resource, key.partition.as_str(), key.sort.as_str())).map_err(failed)?;
             }
         }
-        Change::Fact { name, holds } => {
+        Change::Fact { name, value } => {
             let mut facts = transaction.open_table(FACTS).map_err(failed)?;
-            match holds {
-                true => drop(facts.insert(name.as_str(), "").map_err(failed)?),
-                false => drop(facts.remove(name.as_str()).map_err(failed)?),
+            match value {
+                Some(value) => drop(facts.insert(name.as_str(), value.as_str()).map_err(failed)?),
+                None => drop(facts.remove(name.as_str()).map_err(failed)?),
             }
         }
         Change::Object { resource, name, record } => {

@@ -5,6 +5,7 @@ mod bucket;
 mod digest;
 mod fit;
 mod journal;
+mod message;
 mod mover;
 mod pace;
 mod plan;
@@ -17,6 +18,7 @@ mod upload;
 mod verify;
 
 pub use journal::Journal;
+pub use message::{QueueReport, move_messages, pause, resume};
 pub use mover::{backup, migrate, verify};
 pub use pace::Rates;
 pub use plan::{Planned, plan};

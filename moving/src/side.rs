@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isobar_abstraction::Result;
+use isobar_abstraction::driver::pub_sub::Backlog;
+use isobar_abstraction::{EventQueue, Result};
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::{Limits, Location, Profile, Provider, ResourceKind};
@@ -24,6 +25,7 @@ pub struct Side {
     name: String,
     tables: BTreeMap<String, TableSide>,
     buckets: BTreeMap<String, BucketSide>,
+    queues: BTreeMap<EventQueue, Arc<dyn Backlog>>,
 }
 
 /// A table of one side.
@@ -85,6 +87,20 @@ impl Side {
     pub fn with_bucket(mut self, name: &str, driver: Arc<dyn Blob>, profile: &Profile) -> Self {
         self.buckets.insert(name.to_owned(), BucketSide { driver, limits: profile.limits });
         self
+    }
+
+    /// Adds a queue of a provider, for [`move_messages`](crate::move_messages). Errors: those of opening it.
+    pub fn with_queue(mut self, provider: &dyn Provider, queue: &EventQueue) -> Result<Self> {
+        self.queues.insert(queue.clone(), provider.backlog(queue)?);
+        Ok(self)
+    }
+
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (&EventQueue, &dyn Backlog)> {
+        self.queues.iter().map(|(queue, backlog)| (queue, &**backlog))
+    }
+
+    pub(crate) fn queue(&self, queue: &EventQueue) -> Option<&dyn Backlog> {
+        self.queues.get(queue).map(|backlog| &**backlog)
     }
 
     /// Leaves out the other resources than these.

@@ -61,9 +61,9 @@ impl TableMove<'_> {
         let is_new = journal.has_no_item(self.resource)?;
         // What a process that ended has written to an empty target is that of this tool.
         let empty = format!("empty/{}", self.resource);
-        let is_empty = journal.has_fact(&empty)? || is_new && self.is_target_empty().await?;
+        let is_empty = journal.fact(&empty)?.is_some() || is_new && self.is_target_empty().await?;
         if is_empty {
-            journal.write(Change::Fact { name: empty.clone(), holds: true }).await?;
+            journal.write(Change::Fact { name: empty.clone(), value: Some(String::new()) }).await?;
         }
         let copy = Copy {
             of: self,
@@ -74,7 +74,7 @@ impl TableMove<'_> {
             number: AtomicU64::new(1),
         };
         copy.run().await?;
-        journal.write(Change::Fact { name: empty, holds: false }).await?;
+        journal.write(Change::Fact { name: empty, value: None }).await?;
         let (mut sums, source) = (copy.sums.into_inner(), copy.source.into_inner());
         if !is_new {
             self.run.watch.phase(ResourceKind::Table, self.name, Phase::Deleting);

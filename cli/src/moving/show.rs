@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use isobar::driver::ResourceKind;
-use isobar_moving::{Difference, Phase, Place, Planned, Report, Side, Watch};
+use isobar_moving::{Difference, Phase, Place, Planned, QueueReport, Report, Side, Watch};
 use serde_json::json;
 
 use super::plural;
@@ -179,6 +179,22 @@ impl<'a> Show<'a> {
                 to.name(),
                 from.name()
             ));
+        }
+        Ok(())
+    }
+
+    /// Prints what became of messages.
+    pub(super) fn queues(&self, queues: &[QueueReport], output: &Output) -> Result<(), Failure> {
+        if output.json {
+            self.event(&json!({"event": "messages", "queues": queues}));
+            return Ok(());
+        }
+        let row = |it: &QueueReport| [it.queue.clone(), grouped(it.waiting), grouped(it.dead), grouped(it.left)];
+        output.table(["QUEUE", "WAITING", "DEAD", "LEFT"], &queues.iter().map(row).collect::<Vec<_>>());
+        if queues.iter().any(|it| it.left > 0) {
+            output.note(
+                "what is left waits for its time, is leased, or is not given to tools by its service; run the command again later",
+            );
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
-use isobar::driver::{Clock, Environment, ISOBAR_PREFIX, ISOBAR_STAGE, Location, Provider, ResourceKind};
+use isobar::driver::{Clock, Environment, Location, Provider, ResourceKind};
 use isobar::local::{LocalConfig, LocalProvider};
-use isobar::{ADAPTERS, selection};
+use isobar::manifest::Manifest;
+use isobar::{ADAPTERS, EventQueue, selection};
 use isobar_moving::Side;
 use isobar_moving::backup::Backup;
 
@@ -81,9 +82,9 @@ impl Opened {
 }
 
 impl Sides {
-    pub(super) async fn open(args: &SidesArgs, output: &Output) -> Result<Self, Failure> {
+    pub(super) async fn open(args: &SidesArgs, with_messages: bool, output: &Output) -> Result<Self, Failure> {
         match (&args.from, &args.to) {
-            (Some(from), Some(to)) => Self::open_named(from, to, &args.select, output).await,
+            (Some(from), Some(to)) => Self::open_named(from, to, &args.select, with_messages, output).await,
             _ => Self::open_places(args),
         }
     }
@@ -92,14 +93,19 @@ impl Sides {
         from: &SideName,
         to: &SideName,
         select: &SelectArgs,
+        with_messages: bool,
         output: &Output,
     ) -> Result<Self, Failure> {
         if from == to {
             return Err(Failure::new("both sides are the same"));
         }
-        let mut app = AppOfSides::new(select, output);
+        let mut app = AppOfSides::new(select, with_messages, output);
         let names = app.names(from, to).await?;
         let names = only(names, &select.only)?;
+        if with_messages && app.queues.is_empty() {
+            return Err(Failure::new("there is no queue whose messages can be moved")
+                .hint("run the command in the folder of an app that has a trigger of messages, objects or writes"));
+        }
         let to = match to {
             SideName::File(path) => Opened::File(path.clone()),
             other => app.open(other, &names, false).await?,
@@ -123,7 +129,7 @@ impl Sides {
         let shell = config::shell();
         let side = |url_of: &dyn Fn(&(ResourceKind, String, String, String)) -> String| {
             let mut side = Side::new(pairs.iter().map(url_of).collect::<Vec<_>>().join(","));
-            let environment = pairs.iter().fold(without_places(&shell), |environment, pair| {
+            let environment = pairs.iter().fold(deploy::without_places(&shell), |environment, pair| {
                 environment.with_var(pair.0.variable(&pair.1), url_of(pair))
             });
             for (kind, name, ..) in &pairs {
@@ -149,11 +155,15 @@ struct AppOfSides<'a> {
     output: &'a Output,
     /// The name of the app, once it is known.
     app: Option<String>,
+    /// Are messages moved too?
+    with_messages: bool,
+    /// Their queues.
+    queues: Vec<EventQueue>,
 }
 
 impl<'a> AppOfSides<'a> {
-    fn new(select: &'a SelectArgs, output: &'a Output) -> Self {
-        Self { select, output, app: None }
+    fn new(select: &'a SelectArgs, with_messages: bool, output: &'a Output) -> Self {
+        Self { select, output, app: None, with_messages, queues: Vec::new() }
     }
 
     /// The tables and buckets to move: those of the backup, of a stage, of the app, or of the folder, in this order.
@@ -173,6 +183,7 @@ impl<'a> AppOfSides<'a> {
             }
         }
         if let SideName::Local(folder) = from
+            && !self.with_messages
             && (folder.is_some() || !Path::new("Cargo.toml").exists())
         {
             let provider = local(folder.as_deref(), true)?;
@@ -184,20 +195,22 @@ impl<'a> AppOfSides<'a> {
     fn manifest_of_app(&mut self) -> Result<Names, Failure> {
         let project = Project::find(&self.select.package)?;
         let manifest = project.build(self.output)?.manifest()?;
+        Ok(self.names_of(&manifest))
+    }
+
+    fn names_of(&mut self, manifest: &Manifest) -> Names {
         self.app = Some(manifest.app.clone());
+        self.queues = manifest.queues().map(|(queue, _)| queue).filter(|_| self.with_messages).collect();
         let tables = manifest.tables().map(|table| (ResourceKind::Table, table.name.clone()));
         let buckets = manifest.buckets().map(|bucket| (ResourceKind::Bucket, bucket.name.clone()));
-        Ok(tables.chain(buckets).collect())
+        tables.chain(buckets).collect()
     }
 
     /// The resources of a stage that was deployed; `None` where there is no folder of it.
     async fn manifest_of_stage(&mut self, side: &SideName) -> Result<Option<Names>, Failure> {
         let Some(args) = self.folder_args(side) else { return Ok(None) };
         let Some(manifest) = deploy::manifest_of(&args)? else { return Ok(None) };
-        self.app = Some(manifest.app.clone());
-        let tables = manifest.tables().map(|table| (ResourceKind::Table, table.name.clone()));
-        let buckets = manifest.buckets().map(|bucket| (ResourceKind::Bucket, bucket.name.clone()));
-        Ok(Some(tables.chain(buckets).collect()))
+        Ok(Some(self.names_of(&manifest)))
     }
 
     fn folder_args(&self, side: &SideName) -> Option<FolderArgs> {
@@ -223,44 +236,33 @@ impl<'a> AppOfSides<'a> {
                     let provider = local(folder.as_deref(), is_source)?;
                     let name = folder.as_ref().map_or_else(|| "local".to_owned(), |it| format!("local:{}", it.display()));
                     let names: Vec<_> = names.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
-                    let side = Side::new(name).with(&provider, &names)?;
+                    let mut side = Side::new(name).with(&provider, &names)?;
+                    for queue in &self.queues {
+                        side = side.with_queue(&provider, queue)?;
+                    }
                     // Opens the file, so that a folder that is in use is an error now.
                     provider.stored()?;
                     Ok(Opened::Side { side, clock: provider.clock() })
                 }
-                SideName::Stage(target, _) => self.open_stage(*target, side, names).await,
+                SideName::Stage(..) => self.open_stage(side, names).await,
             }
         })
     }
 
-    async fn open_stage(&mut self, target: CloudTarget, side: &SideName, names: &Names) -> Result<Opened, Failure> {
-        let args = self.folder_args(side).ok_or_else(|| Failure::new("bug: a side without a folder"))?;
-        let environment = match deploy::data_of(&args, self.output).await? {
-            // The variables of the shell are those of another place.
-            Some(data) => data.into_iter().fold(without_places(&config::shell()), |environment, (name, value)| {
-                environment.with_var(name, value)
-            }),
-            None => {
-                let stage = args.stage.name();
-                self.output.step("Using", &format!("the variables of the shell for {}-{stage}, which was not deployed from here", target.name()));
-                config::shell().with_var(ISOBAR_STAGE, stage)
-            }
-        };
+    async fn open_stage(&mut self, side: &SideName, names: &Names) -> Result<Opened, Failure> {
+        let args = self.folder_args(side).ok_or_else(|| Failure::new("bug in isobar: a side without a folder"))?;
         if self.app.is_none() {
             self.manifest_of_app()?;
         }
-        if let Some(app) = &self.app {
-            environment.set_app(app);
-        }
-        let environment = crate::target::with_database(target.target(), environment)?;
-        let adapter = ADAPTERS.iter().find(|adapter| adapter.name == target.name());
-        let adapter = adapter.ok_or_else(|| Failure::new(format!("this build has no provider `{}`", target.name())))?;
-        let provider = (adapter.open)(&environment)?;
+        let services = deploy::services(&args, self.app.as_deref().unwrap_or_default(), self.output).await?;
         let mut opened = Side::new(args.name());
         for (kind, name) in names {
-            opened = add(opened, &environment, Some(&provider), *kind, name)?;
+            opened = add(opened, &services.environment, Some(&services.provider), *kind, name)?;
         }
-        Ok(Opened::Side { side: opened, clock: provider.clock() })
+        for queue in &self.queues {
+            opened = opened.with_queue(&*services.provider, queue)?;
+        }
+        Ok(Opened::Side { side: opened, clock: services.provider.clock() })
     }
 }
 
@@ -283,16 +285,6 @@ fn add(
         (None, Some(provider)) => Ok(side.with_at(&**provider, &Location::new(kind, name))?),
         (None, None) => Err(Failure::new(format!("the {kind} `{name}` has no place"))),
     }
-}
-
-/// The variables of the shell without those that place resources and name stages.
-fn without_places(shell: &Environment) -> Environment {
-    let is_other = |name: &str| {
-        let places = ResourceKind::OWN.iter().any(|kind| name.starts_with(&kind.variable_prefix()));
-        !places && name != ISOBAR_PREFIX && name != ISOBAR_STAGE
-    };
-    let variables = shell.vars_with_prefix("").filter(|(name, _)| is_other(name));
-    Environment::new(variables.map(|(name, value)| (name.to_owned(), value.to_owned())), [])
 }
 
 /// The provider of a data folder. Failures: the source has no data.
