@@ -55,6 +55,7 @@ pub enum BacklogPart {
 /// |---|---|---|---|---|---|
 /// | lease | up to 12 hours | the lock of the entity, often 1 minute | up to 7 days | up to 10 minutes | as asked |
 /// | delayed, not leased | until the host's time | until the due time | until the due time | leased with its due time | until the due time |
+/// | due time of a sent one | up to 15 minutes, later ones earlier | any | up to 7 days | up to the longest retry | any |
 /// | ordering key | one batch in order | **not leased**: REST has no sessions | none exist | in order | one at a time |
 /// | one subscription of several | a queue each | the property `isobar-for` | one only | the attribute `isobar-for` | a queue each |
 /// | count | all | needs the claim `Manage` | one sum, with the hidden ones | none | all |
@@ -111,7 +112,8 @@ pub struct BacklogCount {
     pub leased: Option<u64>,
     /// Dead letters.
     pub dead: Option<u64>,
-    /// Messages that [`Backlog::lease`] never returns: those of Service Bus with an ordering key. Only the app can handle them.
+    /// Messages that [`Backlog::lease`] never returns: those of Service Bus with an ordering key, which only the app can handle,
+    /// and those that Service Bus itself moved to a dead-letter queue of its own.
     pub unreachable: u64,
 }
 
