@@ -29,11 +29,12 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::package::{self, BuildArgs, CloudTarget, Texts};
 use crate::prompt;
-use plan::Plan;
+#[cfg(feature = "moving")]
 pub(crate) use emulator::EmulatorName;
+use plan::Plan;
+pub(crate) use provider::services;
 #[cfg(feature = "moving")]
 pub(crate) use provider::without_places;
-pub(crate) use provider::services;
 pub(crate) use secret::SecretStore;
 use stage::Stage;
 pub(crate) use stage::{CloudArgs, FolderArgs};

@@ -50,6 +50,9 @@ pub(crate) struct MigrateArgs {
     /// Move the waiting messages and the dead letters too; it stops their delivery at the source
     #[arg(long, conflicts_with_all = ["tables", "buckets", "plan"])]
     with_messages: bool,
+    /// With --with-messages: what consumes the messages was stopped already, as on Azure with `az functionapp stop`
+    #[arg(long, requires = "with_messages")]
+    consumers_stopped: bool,
 }
 
 #[derive(Debug, Args)]
@@ -166,10 +169,10 @@ pub(crate) async fn migrate(args: &MigrateArgs, output: &Output) -> Result<ExitC
         return write_backup(from, path, clock, &args.pace, output).await;
     }
     let stop = Stop::default();
-    let options =
-        args.pace.options(&stop).with_delete_extra(args.delete_extra).with_skip_unfit(args.skip_unfit);
+    let options = args.pace.options(&stop).with_delete_extra(args.delete_extra).with_skip_unfit(args.skip_unfit);
     let consent = Consent { yes: args.yes, plan: args.plan };
-    move_data(&sides, &options, &consent, args.with_messages, &stop, output).await
+    let messages = args.with_messages.then_some(Messages { are_stopped: args.consumers_stopped });
+    move_data(&sides, &options, &consent, messages, &stop, output).await
 }
 
 pub(crate) async fn restore(args: &RestoreArgs, output: &Output) -> Result<ExitCode, Failure> {
@@ -177,7 +180,7 @@ pub(crate) async fn restore(args: &RestoreArgs, output: &Output) -> Result<ExitC
     let sides = Sides::open_named(&from, &args.to, &args.select, false, output).await?;
     let stop = Stop::default();
     let options = args.pace.options(&stop).with_delete_extra(args.delete_extra);
-    move_data(&sides, &options, &Consent { yes: args.yes, plan: false }, false, &stop, output).await
+    move_data(&sides, &options, &Consent { yes: args.yes, plan: false }, None, &stop, output).await
 }
 
 pub(crate) async fn backup(args: &BackupArgs, output: &Output) -> Result<ExitCode, Failure> {
@@ -206,6 +209,13 @@ enum Work {
     Backup,
 }
 
+/// How messages are moved.
+#[derive(Debug, Clone, Copy)]
+struct Messages {
+    /// Has the user stopped their delivery?
+    are_stopped: bool,
+}
+
 /// What the user agrees to.
 struct Consent {
     yes: bool,
@@ -216,7 +226,7 @@ async fn move_data(
     sides: &Sides,
     options: &Options,
     consent: &Consent,
-    with_messages: bool,
+    messages: Option<Messages>,
     stop: &Stop,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
@@ -241,17 +251,20 @@ async fn move_data(
     }
     let journal = Journal::open(&journal_file(from.name(), to.name())?, from.name(), to.name())?;
     show.begin();
-    if with_messages {
+    if messages.is_some_and(|messages| !messages.are_stopped) {
         let paused = interruptible(isobar_moving::pause(&from, &journal), stop, &show).await;
         for queue in paused.map_err(|error| failure(error, &show))? {
-            show.note(&format!("stopped the delivery of {queue} at {}; the next deployment there starts it again", from.name()));
+            show.note(&format!(
+                "stopped the delivery of {queue} at {}; the next deployment there starts it again",
+                from.name()
+            ));
         }
     }
     let run = isobar_moving::migrate(&from, &to, &journal, options, &show);
     let reports = interruptible(run, stop, &show).await;
     show.end();
     let code = ended(reports, &show, Work::Migrate, output)?;
-    if !with_messages {
+    if messages.is_none() {
         return Ok(code);
     }
     let run = isobar_moving::move_messages(&from, &to, &journal, options, &show);
@@ -316,7 +329,9 @@ fn ended(
             Work::Migrate if reports.iter().any(|it| it.compared.extra > 0) => {
                 "what only the target has was not written by an earlier run; --delete-extra deletes it"
             }
-            Work::Migrate => "the source was written meanwhile, or something was left out; stop the app, and run the command again",
+            Work::Migrate => {
+                "the source was written meanwhile, or something was left out; stop the app, and run the command again"
+            }
             Work::Verify => "--repair writes to the target what is missing or different there",
             Work::Backup => "the source was written meanwhile; stop the app, and make the backup again",
         });
@@ -337,7 +352,9 @@ fn failure(error: isobar::Error, show: &Show<'_>) -> Failure {
 async fn agree(question: &str, output: &Output) -> Result<bool, Failure> {
     use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("there is no terminal to ask for consent").hint("look at the plan with --plan, and add --yes"));
+        return Err(
+            Failure::new("there is no terminal to ask for consent").hint("look at the plan with --plan, and add --yes")
+        );
     }
     let Some(answer) = prompt::line(&format!("{question} [y/N] ")).await? else {
         output.note("");
@@ -353,8 +370,7 @@ async fn agree(question: &str, output: &Output) -> Result<bool, Failure> {
 /// The journal of a pair of sides, in the working folder.
 fn journal_file(from: &str, to: &str) -> Result<PathBuf, Failure> {
     let folder = Path::new(".isobar").join("moves");
-    let failed =
-        |error: std::io::Error| Failure::new(format!("{} cannot be made", folder.display())).because(&error);
+    let failed = |error: std::io::Error| Failure::new(format!("{} cannot be made", folder.display())).because(&error);
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let ignore = folder.join(".gitignore");
     if !ignore.exists() {

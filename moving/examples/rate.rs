@@ -35,7 +35,8 @@ async fn main() {
         println!("filled: {:.0} items/s", items as f64 / began.elapsed().as_secs_f64());
     }
     let resources = [(ResourceKind::Table, "items")];
-    let (from, to) = (Side::new("from").with(&from, &resources).unwrap(), Side::new("to").with(&to, &resources).unwrap());
+    let (from, to) =
+        (Side::new("from").with(&from, &resources).unwrap(), Side::new("to").with(&to, &resources).unwrap());
     for run in ["first", "second"] {
         let journal = Journal::open(&folder.join("journal"), "from", "to").unwrap();
         let began = Instant::now();

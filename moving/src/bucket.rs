@@ -31,7 +31,8 @@ const COPIED: usize = 32;
 /// The objects that are compared in parallel.
 const COMPARED: usize = 8;
 
-pub(crate) const UNREADABLE: &str = "isobar did not write an object of this name, and cannot read it; copy it under another name";
+pub(crate) const UNREADABLE: &str =
+    "isobar did not write an object of this name, and cannot read it; copy it under another name";
 
 /// How often an object is read that changes meanwhile.
 const ATTEMPTS: usize = 5;
@@ -158,10 +159,12 @@ impl BucketMove<'_> {
     /// Copies one object, with the attributes that it has now.
     async fn write(&self, source: &ObjectMeta) -> Result<Written> {
         let name = source.location.as_ref();
-        let begun = ObjectRecord { source: version(source), target: None, written: None, hash: String::new(), ours: true };
+        let begun =
+            ObjectRecord { source: version(source), target: None, written: None, hash: String::new(), ours: true };
         self.note(source, Some(begun.clone()))?;
         let units = upload::units(source.size);
-        let _memory = self.run.memory.acquire_many(units).await.map_err(|_| Error::internal("the memory was closed"))?;
+        let _memory =
+            self.run.memory.acquire_many(units).await.map_err(|_| Error::internal("the memory was closed"))?;
         let unfit = Mutex::new(None);
         let copy = || async {
             let Some(object) = self.open(self.from, source).await? else { return Ok(None) };

@@ -11,9 +11,9 @@ use isobar_abstraction::{Error, ErrorKind, EventQueue, Result};
 use serde::Serialize;
 
 use crate::journal::{Change, Journal};
+use crate::report::Watch;
 use crate::run::{Options, Run};
 use crate::side::Side;
-use crate::report::Watch;
 
 /// The messages that one request leases.
 const BATCH: usize = 100;

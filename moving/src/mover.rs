@@ -57,22 +57,22 @@ pub fn backup<'a>(
     watch: &'a dyn Watch,
 ) -> BoxFuture<'a, Result<Vec<Report>>> {
     Box::pin(async move {
-    let journal = Journal::in_memory()?;
-    let run = Run::new(&journal, options, watch);
-    let writer = BackupWriter::create(file, from)?;
-    let to = writer.side(from);
-    let mut moved = Vec::new();
-    for pair in pairs(&run, from, &to)? {
-        moved.push(pair.copy().await?);
-    }
-    writer.finish()?;
-    let to = Backup::open(file, clock)?.side();
-    let mut reports = Vec::new();
-    for (pair, (moved, copied)) in pairs(&run, from, &to)?.into_iter().zip(moved) {
-        let compared = pair.compare(Repair::default(), copied, true).await?;
-        reports.push(pair.report(Some(moved), compared));
-    }
-    Ok(reports)
+        let journal = Journal::in_memory()?;
+        let run = Run::new(&journal, options, watch);
+        let writer = BackupWriter::create(file, from)?;
+        let to = writer.side(from);
+        let mut moved = Vec::new();
+        for pair in pairs(&run, from, &to)? {
+            moved.push(pair.copy().await?);
+        }
+        writer.finish()?;
+        let to = Backup::open(file, clock)?.side();
+        let mut reports = Vec::new();
+        for (pair, (moved, copied)) in pairs(&run, from, &to)?.into_iter().zip(moved) {
+            let compared = pair.compare(Repair::default(), copied, true).await?;
+            reports.push(pair.report(Some(moved), compared));
+        }
+        Ok(reports)
     })
 }
 
@@ -87,15 +87,15 @@ pub fn verify<'a>(
     watch: &'a dyn Watch,
 ) -> BoxFuture<'a, Result<Vec<Report>>> {
     Box::pin(async move {
-    let journal = Journal::in_memory()?;
-    let run = Run::new(&journal, options, watch);
-    let repair = Repair { writes: repair, deletes: repair && options.delete_extra };
-    let mut reports = Vec::new();
-    for pair in pairs(&run, from, to)? {
-        let compared = pair.compare(repair, None, false).await?;
-        reports.push(pair.report(None, compared));
-    }
-    Ok(reports)
+        let journal = Journal::in_memory()?;
+        let run = Run::new(&journal, options, watch);
+        let repair = Repair { writes: repair, deletes: repair && options.delete_extra };
+        let mut reports = Vec::new();
+        for pair in pairs(&run, from, to)? {
+            let compared = pair.compare(repair, None, false).await?;
+            reports.push(pair.report(None, compared));
+        }
+        Ok(reports)
     })
 }
 

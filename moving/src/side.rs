@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use isobar_abstraction::driver::pub_sub::Backlog;
-use isobar_abstraction::{EventQueue, Result};
 use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
+use isobar_abstraction::driver::pub_sub::Backlog;
 use isobar_abstraction::driver::{Limits, Location, Profile, Provider, ResourceKind};
+use isobar_abstraction::{EventQueue, Result};
 
 /// One side: where data is, or where it goes.
 ///
@@ -55,7 +55,8 @@ impl Side {
 
     /// Adds resources of a provider, at its default places. Errors: those of opening them.
     pub fn with(self, provider: &dyn Provider, resources: &[(ResourceKind, &str)]) -> Result<Self> {
-        let add = |side: Self, (kind, name): &(ResourceKind, &str)| side.with_at(provider, &Location::new(*kind, *name));
+        let add =
+            |side: Self, (kind, name): &(ResourceKind, &str)| side.with_at(provider, &Location::new(*kind, *name));
         resources.iter().try_fold(self, add)
     }
 

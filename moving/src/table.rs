@@ -93,8 +93,7 @@ impl TableMove<'_> {
                 let is_written = item.is_some_and(|item| item_hash(&item) == hash);
                 is_written.then_some((key, ItemRecord { hash, ours: true }))
             });
-            let change =
-                Change::Wrote { resource: self.resource, number: Some(number), items: written.collect() };
+            let change = Change::Wrote { resource: self.resource, number: Some(number), items: written.collect() };
             self.run.journal.write(change).await?;
         }
         Ok(())
@@ -283,8 +282,7 @@ impl Copy<'_> {
                 Some(records) => records.of(resource, page.iter().map(|item| &item.key))?,
                 None => vec![None; page.len()],
             };
-            let hashes: Vec<(usize, u128)> =
-                page.iter().map(|item| (part_of(&item.key), item_hash(item))).collect();
+            let hashes: Vec<(usize, u128)> = page.iter().map(|item| (part_of(&item.key), item_hash(item))).collect();
             let all = page.into_iter().zip(&hashes).zip(records);
             let changed = all.filter(|((_, (_, hash)), record)| record.is_none_or(|record| record.hash != *hash));
             let changed: Vec<Hashed> = changed.map(|((item, (_, hash)), _)| (item, *hash)).collect();
@@ -307,10 +305,8 @@ impl Copy<'_> {
         let is_equal = |hash: u128, found: &Option<Item>| found.as_ref().is_some_and(|found| item_hash(found) == hash);
         let (equal, other): (Vec<_>, Vec<_>) =
             items.into_iter().zip(found).partition(|((_, hash), found)| is_equal(*hash, found));
-        let equal: Vec<_> = equal
-            .into_iter()
-            .map(|((item, hash), _)| (item.key.clone(), ItemRecord { hash, ours: false }))
-            .collect();
+        let equal: Vec<_> =
+            equal.into_iter().map(|((item, hash), _)| (item.key.clone(), ItemRecord { hash, ours: false })).collect();
         if !equal.is_empty() {
             run.journal.note(Change::Wrote { resource, number: None, items: equal })?;
         }

@@ -105,8 +105,7 @@ impl TableMove<'_> {
         let found = self.read(self.from, &self.run.source, &keys).await?;
         for (item, _) in page.into_iter().zip(found).filter(|(_, found)| found.is_none()) {
             if repair.deletes {
-                let deleted =
-                    self.run.target.run(|| self.to.driver.delete(&item.key, Some(&item.version))).await;
+                let deleted = self.run.target.run(|| self.to.driver.delete(&item.key, Some(&item.version))).await;
                 match deleted {
                     Ok(()) => {
                         counts.lock().repaired += 1;
@@ -165,7 +164,8 @@ fn pages_of<'a>(
     pace: &'a Pace,
     parts: &'a Parts,
 ) -> impl Stream<Item = Result<Vec<Item>>> + Send + 'a {
-    let segments = stream::iter((0..side.segments).map(|segment| Ok::<_, Error>(pages(side, pace, segment, side.segments))));
+    let segments =
+        stream::iter((0..side.segments).map(|segment| Ok::<_, Error>(pages(side, pace, segment, side.segments))));
     segments.try_flatten().map_ok(|mut page: Vec<Item>| {
         page.retain(|item| parts.contain(&item.key));
         page

@@ -39,7 +39,9 @@ use isobar_abstraction::driver::blob::Blob;
 use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::{Backlog, PubSub};
 use isobar_abstraction::driver::secret::SecretStore;
-use isobar_abstraction::driver::{Adapter, Clock, Hosted, Limits, Location, Prefix, Profile, Provider, ResourceKind, ResourceUrl};
+use isobar_abstraction::driver::{
+    Adapter, Clock, Hosted, Limits, Location, Prefix, Profile, Provider, ResourceKind, ResourceUrl,
+};
 use isobar_abstraction::{Error, EventQueue, Result};
 
 pub use config::{LocalConfig, Token};
@@ -107,7 +109,8 @@ impl LocalProvider {
     ///
     /// Errors: as of the first use of a table.
     pub fn stored(&self) -> Result<Vec<(ResourceKind, String, u64)>> {
-        let tables = key_value::tables(&self.0.store)?.into_iter().map(|(name, count)| (ResourceKind::Table, name, count));
+        let tables =
+            key_value::tables(&self.0.store)?.into_iter().map(|(name, count)| (ResourceKind::Table, name, count));
         let buckets = blob::buckets(&self.0.store)?.into_iter();
         Ok(tables.chain(buckets.map(|(name, count)| (ResourceKind::Bucket, name, count))).collect())
     }

@@ -56,7 +56,13 @@ impl Store {
     /// The store of this folder, which is created at first use, with memory for so many bytes of pages.
     pub(crate) fn new(folder: impl Into<PathBuf>, cache_bytes: usize) -> Self {
         let folder = folder.into();
-        Self(Arc::new(Lazy { folder, cache_bytes, opened: OnceLock::new(), opening: Mutex::new(()), end: Arc::default() }))
+        Self(Arc::new(Lazy {
+            folder,
+            cache_bytes,
+            opened: OnceLock::new(),
+            opening: Mutex::new(()),
+            end: Arc::default(),
+        }))
     }
 
     /// The data folder.

@@ -1,5 +1,7 @@
 //! `isobar dead-letters`: messages that failed for good.
 
+mod stage;
+
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -10,6 +12,7 @@ use super::app::{Call, QueueState, RunningApp};
 use super::complete;
 use super::names::unknown;
 use super::payload::Payload;
+use crate::deploy::{CloudArgs, FolderArgs};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::project::PackageArgs;
@@ -19,7 +22,7 @@ const EXCERPT: usize = 40;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A queue is a topic, a bucket or a table, such as `orders`, or one of its subscriptions, such as `orders/mail`.\n\nExamples:\n  isobar dead-letters list\n  isobar dead-letters redrive orders\n  isobar dead-letters drop orders/mail --id 17 --id 19"
+    after_help = "A queue is a topic, a bucket or a table, such as `orders`, or one of its subscriptions, such as `orders/mail`.\n\nExamples:\n  isobar dead-letters list\n  isobar dead-letters redrive orders\n  isobar dead-letters drop orders/mail --id 17 --id 19\n  isobar dead-letters list --target aws --stage prod"
 )]
 pub(crate) struct DeadLettersArgs {
     #[command(subcommand)]
@@ -42,6 +45,18 @@ struct QueueArgs {
     #[arg(add = complete::queues())]
     queue: Option<String>,
     #[command(flatten)]
+    at: PlaceArgs,
+}
+
+/// Whose dead letters: those of the app that runs on this machine, or those of a stage.
+#[derive(Debug, Args)]
+struct PlaceArgs {
+    #[command(flatten)]
+    cloud: CloudArgs,
+    /// The stage in the cloud [default: that of ISOBAR_STAGE, else dev]
+    #[arg(long, value_name = "NAME", requires = "target")]
+    stage: Option<String>,
+    #[command(flatten)]
     package: PackageArgs,
 }
 
@@ -59,28 +74,44 @@ struct ChangeArgs {
     #[arg(long, group = "which")]
     all: bool,
     #[command(flatten)]
-    package: PackageArgs,
+    at: PlaceArgs,
 }
 
 pub(crate) async fn run(args: &DeadLettersArgs, output: &Output) -> Result<ExitCode, Failure> {
     match &args.action {
         Action::List(args) => list(args, output).await,
-        Action::Redrive(args) => change(args, Method::POST, "redriven", output).await,
-        Action::Drop(args) => change(args, Method::DELETE, "dropped", output).await,
+        Action::Redrive(args) => change(args, Change::Redrive, output).await,
+        Action::Drop(args) => change(args, Change::Drop, output).await,
     }
 }
 
-async fn list(args: &QueueArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let app = RunningApp::find(&args.package).await?;
-    let mut found = Vec::new();
-    for queue in select(&app, args.queue.as_deref())?.into_iter().filter(|queue| queue.dead > 0) {
-        let answer = ask(&app, queue, Method::GET, &[("limit", "1000")]).await?;
-        let dead_letters = answer["dead_letters"].as_array().cloned().unwrap_or_default();
-        found.extend(dead_letters.into_iter().map(|dead_letter| (queue, dead_letter)));
+/// What is done with dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Redrive,
+    Drop,
+}
+
+impl Change {
+    fn did(self) -> &'static str {
+        match self {
+            Self::Redrive => "redriven",
+            Self::Drop => "dropped",
+        }
     }
+}
+
+/// A dead letter of a queue, as JSON.
+type Found = (String, Value);
+
+async fn list(args: &QueueArgs, output: &Output) -> Result<ExitCode, Failure> {
+    let found = match args.at.folder() {
+        Some(folder) => stage::list(&folder, args.queue.as_deref(), output).await?,
+        None => list_local(args).await?,
+    };
     if output.json {
-        let named = |(queue, mut dead_letter): (&QueueState, Value)| {
-            dead_letter["queue"] = queue.label().into();
+        let named = |(queue, mut dead_letter): Found| {
+            dead_letter["queue"] = queue.into();
             dead_letter
         };
         output.document(&found.into_iter().map(named).collect::<Vec<_>>())?;
@@ -88,11 +119,11 @@ async fn list(args: &QueueArgs, output: &Output) -> Result<ExitCode, Failure> {
         output.line("no dead letters");
     } else {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let row = |(queue, it): &(&QueueState, Value)| {
+        let row = |(queue, it): &Found| {
             let [reason, body] = [&it["reason"], &it["body"]].map(|value| one_line(&text(value)));
             // Without the milliseconds.
             let since = text(&it["died_at"]).chars().take(19).chain(['Z']).collect();
-            [queue.label(), text(&it["id"]), text(&it["attempts"]), since, reason, excerpt(body)]
+            [queue.clone(), text(&it["id"]), text(&it["attempts"]), since, reason, excerpt(body)]
         };
         output
             .table(["QUEUE", "ID", "ATTEMPTS", "SINCE", "REASON", "BODY"], &found.iter().map(row).collect::<Vec<_>>());
@@ -100,22 +131,23 @@ async fn list(args: &QueueArgs, output: &Output) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn change(args: &ChangeArgs, method: Method, did: &str, output: &Output) -> Result<ExitCode, Failure> {
-    let app = RunningApp::find(&args.package).await?;
-    let queues = select(&app, args.queue.as_deref())?;
-    if let (false, [_, _, ..]) = (args.ids.is_empty(), &queues[..]) {
-        let names: Vec<_> = queues.iter().map(|queue| queue.label()).collect();
-        let name = args.queue.as_deref().unwrap_or_default();
-        return Err(Failure::new(format!("`{name}` has several queues, which may have one id twice"))
-            .hint(format!("name one: {}", names.join(", "))));
+async fn list_local(args: &QueueArgs) -> Result<Vec<Found>, Failure> {
+    let app = RunningApp::find(&args.at.package).await?;
+    let mut found = Vec::new();
+    for queue in select(&app, args.queue.as_deref())?.into_iter().filter(|queue| queue.dead > 0) {
+        let answer = ask(&app, queue, Method::GET, &[("limit", "1000")]).await?;
+        let dead_letters = answer["dead_letters"].as_array().cloned().unwrap_or_default();
+        found.extend(dead_letters.into_iter().map(|dead_letter| (queue.label(), dead_letter)));
     }
-    let (ids, mut counts) = (args.ids.join(","), Vec::new());
-    let query: Vec<_> = (!ids.is_empty()).then_some(("ids", ids.as_str())).into_iter().collect();
-    for queue in queues {
-        let answer = ask(&app, queue, method.clone(), &query).await?;
-        counts.push((queue.label(), answer[did].as_u64().unwrap_or_default()));
-    }
-    let count: u64 = counts.iter().map(|(_, count)| count).sum();
+    Ok(found)
+}
+
+async fn change(args: &ChangeArgs, change: Change, output: &Output) -> Result<ExitCode, Failure> {
+    let counts = match args.at.folder() {
+        Some(folder) => stage::change(&folder, args.queue.as_deref(), &args.ids, change, output).await?,
+        None => change_local(args, change).await?,
+    };
+    let (count, did): (u64, _) = (counts.iter().map(|(_, count)| count).sum(), change.did());
     if output.json {
         output
             .document(&counts.iter().map(|(queue, count)| json!({"queue": queue, did: count})).collect::<Vec<_>>())?;
@@ -129,6 +161,39 @@ async fn change(args: &ChangeArgs, method: Method, did: &str, output: &Output) -
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Failures: an id of one of several queues.
+fn check_one(name: Option<&str>, ids: &[String], queues: &[String]) -> Result<(), Failure> {
+    match (ids.is_empty(), queues) {
+        (false, [_, _, ..]) => {
+            let name = name.unwrap_or_default();
+            Err(Failure::new(format!("`{name}` has several queues, which may have one id twice"))
+                .hint(format!("name one: {}", queues.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn change_local(args: &ChangeArgs, change: Change) -> Result<Vec<(String, u64)>, Failure> {
+    let app = RunningApp::find(&args.at.package).await?;
+    let queues = select(&app, args.queue.as_deref())?;
+    let labels: Vec<String> = queues.iter().map(|queue| queue.label()).collect();
+    check_one(args.queue.as_deref(), &args.ids, &labels)?;
+    let method = if change == Change::Redrive { Method::POST } else { Method::DELETE };
+    let (ids, mut counts) = (args.ids.join(","), Vec::new());
+    let query: Vec<_> = (!ids.is_empty()).then_some(("ids", ids.as_str())).into_iter().collect();
+    for queue in queues {
+        let answer = ask(&app, queue, method.clone(), &query).await?;
+        counts.push((queue.label(), answer[change.did()].as_u64().unwrap_or_default()));
+    }
+    Ok(counts)
+}
+
+impl PlaceArgs {
+    fn folder(&self) -> Option<FolderArgs> {
+        self.cloud.folder(self.stage.as_deref(), &self.package)
+    }
 }
 
 /// Sends a request about the dead letters of a queue.

@@ -15,6 +15,7 @@ use crate::target::with_database;
 pub(crate) struct StageServices {
     pub(crate) provider: Arc<dyn Provider>,
     /// With the variables that place resources elsewhere.
+    #[cfg_attr(not(feature = "moving"), expect(dead_code, reason = "a queue has one place only"))]
     pub(crate) environment: Environment,
 }
 

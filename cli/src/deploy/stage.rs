@@ -185,6 +185,7 @@ impl Stage {
 
 impl FolderArgs {
     /// A stage in its default folder, or in an emulator.
+    #[cfg(feature = "moving")]
     pub(crate) fn new(
         target: CloudTarget,
         stage: Option<String>,

@@ -52,7 +52,14 @@ struct Work {
 impl<'a> Show<'a> {
     pub(super) fn new(output: &'a Output) -> Self {
         let now = Instant::now();
-        let work = Work { text: String::new(), has_begun: false, total: None, kind: ResourceKind::Table, since: now, printed: now };
+        let work = Work {
+            text: String::new(),
+            has_begun: false,
+            total: None,
+            kind: ResourceKind::Table,
+            since: now,
+            printed: now,
+        };
         Self {
             output,
             is_terminal: std::io::stderr().is_terminal(),
@@ -225,7 +232,18 @@ impl<'a> Show<'a> {
                 grouped(compared.repaired),
             ]
         };
-        let head = ["RESOURCE", "WRITTEN", "UNCHANGED", "DELETED", "UNFIT", "EQUAL", "MISSING", "EXTRA", "DIFFERENT", "REPAIRED"];
+        let head = [
+            "RESOURCE",
+            "WRITTEN",
+            "UNCHANGED",
+            "DELETED",
+            "UNFIT",
+            "EQUAL",
+            "MISSING",
+            "EXTRA",
+            "DIFFERENT",
+            "REPAIRED",
+        ];
         // Columns without a number are left out, but for the main ones.
         let rows: Vec<_> = reports.iter().map(row).collect();
         let shown: Vec<usize> = (0..head.len())
@@ -258,7 +276,8 @@ impl Watch for Show<'_> {
         self.bytes.store(0, Ordering::Relaxed);
         if let Ok(mut work) = self.work.lock() {
             let now = Instant::now();
-            *work = Work { text: format!("{verb} {kind} {name}"), has_begun: true, total, kind, since: now, printed: now };
+            *work =
+                Work { text: format!("{verb} {kind} {name}"), has_begun: true, total, kind, since: now, printed: now };
         }
     }
 

@@ -49,7 +49,11 @@ impl FromStr for SideName {
             "aws" => CloudTarget::Aws,
             "azure" => CloudTarget::Azure,
             "gcp" => CloudTarget::Gcp,
-            _ => return Err("use aws, azure or gcp with or without :STAGE, local, local:FOLDER or file:NAME.isobar".to_owned()),
+            _ => {
+                return Err(
+                    "use aws, azure or gcp with or without :STAGE, local, local:FOLDER or file:NAME.isobar".to_owned()
+                );
+            }
         };
         Ok(Self::Stage(target, rest.map(stage_name).transpose()?))
     }
@@ -66,7 +70,10 @@ pub(super) struct Sides {
 
 /// A side that is open.
 pub(super) enum Opened {
-    Side { side: Side, clock: SideClock },
+    Side {
+        side: Side,
+        clock: SideClock,
+    },
     /// The place of a backup that is to be written.
     File(PathBuf),
 }
@@ -234,7 +241,8 @@ impl<'a> AppOfSides<'a> {
                 }
                 SideName::Local(folder) => {
                     let provider = local(folder.as_deref(), is_source)?;
-                    let name = folder.as_ref().map_or_else(|| "local".to_owned(), |it| format!("local:{}", it.display()));
+                    let name =
+                        folder.as_ref().map_or_else(|| "local".to_owned(), |it| format!("local:{}", it.display()));
                     let names: Vec<_> = names.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
                     let mut side = Side::new(name).with(&provider, &names)?;
                     for queue in &self.queues {

@@ -198,8 +198,8 @@ fn check(file: &File, index: &Database) -> Result<Head> {
                 }
                 [BUCKETS, bucket, _] if is_data => {
                     let (of, text) = described.take().ok_or_else(|| damaged("an object has no description"))?;
-                    let description: Description =
-                        serde_json::from_slice(&text).map_err(|_| damaged("the description of an object is no JSON"))?;
+                    let description: Description = serde_json::from_slice(&text)
+                        .map_err(|_| damaged("the description of an object is no JSON"))?;
                     if Some(of.as_str()) != name.strip_suffix(".data") || description.size != size {
                         return Err(damaged("an object has the description of another one"));
                     }

@@ -16,7 +16,9 @@ use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::blob::flat::{FlatObjects, FlatStore};
 use isobar_abstraction::driver::blob::{Blob, ListRequest, Listing, SignRequest, SignedUrl};
-use isobar_abstraction::driver::key_value::{Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write as Change};
+use isobar_abstraction::driver::key_value::{
+    Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write as Change,
+};
 use isobar_abstraction::{Error, Origin, Result};
 use object_store::{Attributes, ObjectMeta, ObjectStore, PutMode, PutPayload, PutResult};
 use parking_lot::Mutex;

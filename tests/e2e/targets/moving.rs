@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -100,7 +100,9 @@ fn main() -> ExitCode {
         }
         trials.push(trial(format!("{}_to_file_and_back", from.name), from, from, |from, _| Box::pin(by_file(from))));
     }
-    for (from, to) in [("memory", "local"), ("local", "moto"), ("moto", "azurite"), ("cosmos", "gcp"), ("gcp", "memory")] {
+    for (from, to) in
+        [("memory", "local"), ("local", "moto"), ("moto", "azurite"), ("cosmos", "gcp"), ("gcp", "memory")]
+    {
         let of = |name: &str| backends.iter().find(|backend| backend.name == name).unwrap();
         let name = format!("changes_{from}_to_{to}");
         trials.push(trial(name, of(from), of(to), |from, to| Box::pin(follows_changes(from, to))));

@@ -40,7 +40,8 @@ impl DataFile {
     /// Errors: `Config` where another process has it, or where the disk refuses; `Internal` where it is
     /// damaged, and was left as it is.
     pub(super) fn open(&self, cache_bytes: usize) -> Result<Database> {
-        self.opened(cache_bytes).map_err(|error| error.with_operation("open").with_resource(self.0.display().to_string()))
+        self.opened(cache_bytes)
+            .map_err(|error| error.with_operation("open").with_resource(self.0.display().to_string()))
     }
 
     fn opened(&self, cache_bytes: usize) -> Result<Database> {

@@ -33,8 +33,8 @@ use futures_util::{Stream, stream};
 use isobar::Result;
 use isobar::blob::{Bucket, ListCursor, ListPage, ListQuery};
 
-use crate::strange::STRANGE_KEYS;
 use crate::Trial;
+use crate::strange::STRANGE_KEYS;
 
 /// All of them.
 pub fn all() -> Vec<Trial> {

@@ -30,8 +30,8 @@ pub mod writes;
 use isobar::Result;
 use isobar::key_value::{Cursor, Entry, Page, Query, Table};
 
-use crate::strange::STRANGE_SORTS;
 use crate::Trial;
+use crate::strange::STRANGE_SORTS;
 
 /// All of them.
 pub fn all() -> Vec<Trial> {
