@@ -1,0 +1,6 @@
+//! Moves that are interrupted, on sides that fail, while the app writes: nothing is lost, and nothing is brought back.
+#![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
+
+mod damaged;
+mod support;
+mod writers;
