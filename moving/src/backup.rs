@@ -41,6 +41,7 @@ use crate::side::FILE;
 /// The version of the format that this code writes, and the latest that it reads.
 const VERSION: u32 = 1;
 
+const FORMAT: &str = "isobar-backup";
 const HEAD: &str = "isobar.json";
 const END: &str = "isobar-end.json";
 const TABLES: &str = "tables";
@@ -57,6 +58,13 @@ static PROFILE: Profile = {
     profile.limits.metadata_bytes = u64::MAX;
     profile
 };
+
+/// What the heads of all versions have.
+#[derive(Debug, Deserialize)]
+struct Form {
+    format: String,
+    version: u32,
+}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Head {

@@ -17,6 +17,9 @@ use crate::run::{Repair, Run};
 use crate::side::TableSide;
 use crate::table::{PAGES, TableMove, on_thread, pages};
 
+/// The number of the intent of a repair: one repair ends before the next begins. Those of copies begin at 1.
+const REPAIR: u64 = 0;
+
 impl TableMove<'_> {
     /// Compares both sides, and repairs what differs. `source` are the sums of the source, where a copy has them.
     pub(crate) async fn compare(&self, repair: Repair, source: Option<Digest>) -> Result<Counts> {
@@ -80,6 +83,9 @@ impl TableMove<'_> {
         let now = self.read(self.from, &self.run.source, &keys).await?;
         let now: Vec<Item> = now.into_iter().flatten().collect();
         let some: Vec<&Item> = now.iter().collect();
+        let (resource, number) = (self.resource, REPAIR);
+        let intents = now.iter().map(|item| (item.key.clone(), item_hash(item))).collect();
+        self.run.journal.write(Change::Intend { resource, number, items: intents }).await?;
         for (key, error) in self.write(&some).await? {
             self.run.unfit(&self.place(&key), error.message())?;
         }
@@ -96,7 +102,7 @@ impl TableMove<'_> {
                 Some(difference) => self.report(&item.key, difference, counts),
             }
         }
-        self.run.journal.note(Change::Wrote { resource: self.resource, number: None, items: written })
+        self.run.journal.note(Change::Wrote { resource, number: Some(number), items: written })
     }
 
     /// Finds the items of the target that the source does not have.

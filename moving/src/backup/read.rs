@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::ops::{Bound, Range};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use redb::{Database, ReadableDatabase, TableDefinition};
 use sha2::{Digest, Sha256};
 
 use super::write::hex;
-use super::{BUCKETS, Description, END, End, HEAD, Head, PROFILE, ReadLine, SUMS, TABLES, VERSION, one_way, unusable};
+use super::{BUCKETS, Description, END, End, FORMAT, Form, HEAD, Head, PROFILE, ReadLine, SUMS, TABLES, VERSION, one_way, unusable};
 use crate::side::Side;
 
 /// The memory of the index.
@@ -32,6 +32,9 @@ const CACHE: usize = 4 << 20;
 
 /// The bytes of one read of an object.
 const PIECE: u64 = 256 << 10;
+
+/// The bytes of a block of an archive.
+const BLOCK: u64 = 512;
 
 /// The largest entry of JSON, which is read as a whole.
 const LARGEST_JSON: u64 = 64 << 20;
@@ -159,6 +162,7 @@ fn check(file: &File, index: &Database) -> Result<Head> {
         let mut described: Option<(String, Vec<u8>)> = None;
         let mut end: Option<End> = None;
         let mut archive = tar::Archive::new(BufReader::with_capacity(1 << 18, file));
+        let mut after = 0;
         for entry in archive.entries().map_err(unusable)? {
             let mut entry = entry.map_err(no_backup)?;
             if end.is_some() {
@@ -167,7 +171,8 @@ fn check(file: &File, index: &Database) -> Result<Head> {
             let name = entry.path().ok().and_then(|path| path.to_str().map(str::to_owned));
             let name = name.ok_or_else(|| damaged("an entry has a name that is no text"))?;
             let (offset, size) = (entry.raw_file_position(), entry.size());
-            if (found.is_some() || name != HEAD) && found.is_none() {
+            after = offset.saturating_add(size).checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
+            if found.is_none() && name != HEAD {
                 return Err(no_backup(io::Error::other("the first entry is another one")));
             }
             let parts: Vec<&str> = name.split('/').collect();
@@ -216,6 +221,7 @@ fn check(file: &File, index: &Database) -> Result<Head> {
             sums.found.insert(name, hash);
         }
         let end = end.ok_or_else(not_complete)?;
+        check_end(file, after)?;
         // The last entry does not count itself, and its hash is in no list.
         sums.found.remove(END);
         if !sums.found.is_empty() || end.entries + 1 != sums.entries || end.sha256 != hex(&sums.all.finalize()) {
@@ -224,6 +230,26 @@ fn check(file: &File, index: &Database) -> Result<Head> {
     }
     transaction.commit().map_err(failed)?;
     found.ok_or_else(not_complete)
+}
+
+/// Errors: `InvalidInput` unless the file ends with two empty blocks, and has nothing after them. An archive reader ends at them.
+fn check_end(mut file: &File, after: u64) -> Result<()> {
+    file.seek(SeekFrom::Start(after)).map_err(unusable)?;
+    let (mut rest, mut read) = (BufReader::with_capacity(1 << 18, file), 0);
+    loop {
+        let some = rest.fill_buf().map_err(unusable)?;
+        if some.iter().any(|byte| *byte != 0) {
+            return Err(damaged("there is something after its end"));
+        }
+        match some.len() {
+            0 if read < 2 * BLOCK => return Err(not_complete()),
+            0 => return Ok(()),
+            count => {
+                read += count as u64;
+                rest.consume(count);
+            }
+        }
+    }
 }
 
 /// The hashes of entries.
@@ -272,14 +298,18 @@ impl io::Write for Hasher<'_> {
 }
 
 fn head_of(text: &[u8]) -> Result<Head> {
-    let head: Head = serde_json::from_slice(text).map_err(|_| damaged("its first entry is not that of a backup"))?;
-    match head.version <= VERSION {
-        true => Ok(head),
-        false => Err(Error::invalid_input(format!(
-            "the backup has version {} of the format; this isobar reads up to version {VERSION}: use a newer one",
-            head.version
-        ))),
+    let damaged = |_| damaged("its first entry is not that of a backup");
+    // A later version may have other members.
+    let Form { format, version } = serde_json::from_slice(text).map_err(damaged)?;
+    if format != FORMAT {
+        return Err(no_backup(io::Error::other("its first entry has another format")));
     }
+    if version > VERSION {
+        return Err(Error::invalid_input(format!(
+            "the backup has version {version} of the format; this isobar reads up to version {VERSION}: use a newer one"
+        )));
+    }
+    serde_json::from_slice(text).map_err(damaged)
 }
 
 fn damaged(why: &str) -> Error {

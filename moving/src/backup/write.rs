@@ -26,7 +26,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, SpooledTempFile};
 
-use super::{BUCKETS, Description, END, End, HEAD, Head, Line, PROFILE, SUMS, TABLES, VERSION, one_way, unusable};
+use super::{BUCKETS, Description, END, End, FORMAT, HEAD, Head, Line, PROFILE, SUMS, TABLES, VERSION, one_way, unusable};
 use crate::side::Side;
 
 /// The bytes of lines in one entry, about.
@@ -53,7 +53,7 @@ impl BackupWriter {
         let file = file.map_err(|error| unusable(error.kind().into()).with_resource(path.display().to_string()))?;
         let names = |kind| source.names().filter(|(of, _)| *of == kind).map(|(_, name)| name.to_owned()).collect();
         let head = Head {
-            format: "isobar-backup".to_owned(),
+            format: FORMAT.to_owned(),
             version: VERSION,
             source: source.name().to_owned(),
             made_ms: to_millis(SystemTime::now()),

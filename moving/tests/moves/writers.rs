@@ -25,6 +25,8 @@ struct App {
 
 const COUNTERS: u64 = 7;
 
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=1000;
+
 impl App {
     fn new(place: &Place, seed: u64, keys: u64) -> Self {
         Self { place: place.clone(), table: place.table(), random: Random::new(seed), counted: [0; 7], keys }
@@ -255,7 +257,7 @@ async fn follows_a_random_app(source: Place, target: Place, seed: u64, can_drop:
 
 #[tokio::test]
 async fn runs_that_end_early_follow_a_random_app_in_memory() {
-    for seed in 1..=300 {
+    for seed in SEEDS {
         follows_a_random_app(Place::memory(), Place::memory(), seed, true).await;
     }
 }
