@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 mod damaged;
+mod faults;
+mod limits;
 mod support;
 mod writers;
