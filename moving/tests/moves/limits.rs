@@ -1,7 +1,5 @@
 //! The limits of the user: rates, the wish to stop, and the journal.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use isobar_abstraction::ErrorKind;
