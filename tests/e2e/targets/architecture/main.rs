@@ -55,7 +55,7 @@ fn imports_go_downward_only() {
         // A function of Lambda polls for events: a server would only make the binary larger.
         assert!(adapter != "aws" || !found.contains("isobar-serve"));
     }
-    for shared in ["isobar-rest", "isobar-serve"] {
+    for shared in ["isobar-rest", "isobar-serve", "isobar-moving"] {
         assert_eq!(
             workspace_crates(&dependencies(&metadata, shared)),
             BTreeSet::from(["isobar-abstraction"]),
