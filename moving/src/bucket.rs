@@ -74,8 +74,7 @@ impl BucketMove<'_> {
             sums.lock().unfit += 1;
             self.run.unfit(&self.place(name), UNREADABLE)
         };
-        let copies = self.pairs(unreadable).map_ok(|pair| self.copy_one(pair, &sums)).try_buffer_unordered(COPIED);
-        copies.try_for_each(|()| std::future::ready(self.run.check_stop())).await?;
+        self.run.finish(self.pairs(unreadable).map_ok(|pair| self.copy_one(pair, &sums)), COPIED).await?;
         self.run.journal.flush().await?;
         Ok(sums.into_inner())
     }
@@ -86,7 +85,10 @@ impl BucketMove<'_> {
         let (unchanged, source) = match (&pair.source, &pair.target) {
             (None, None) => return Ok(()),
             (None, Some(target)) => {
-                let is_ours = record.as_ref().is_some_and(|record| record.ours && record.is_target(target));
+                let is_ours = match &record {
+                    Some(record) => record.ours && record.is_target(target) || self.is_intended(record, target).await?,
+                    None => false,
+                };
                 if is_ours {
                     self.delete(target).await?;
                     sums.lock().deleted += 1;
@@ -96,11 +98,7 @@ impl BucketMove<'_> {
             }
             (Some(source), None) => (false, source),
             (Some(source), Some(target)) => match &record {
-                Some(record) if record.source == version(source) && record.target.is_some() => {
-                    (record.is_target(target), source)
-                }
-                // This process, or another one, has begun to write it.
-                Some(_) => (false, source),
+                Some(record) => (record.is_pair(source, target), source),
                 None => (self.difference(source, target).await?.is_none() && self.adopt(source, target)?, source),
             },
         };
@@ -131,11 +129,17 @@ impl BucketMove<'_> {
             source: version(source),
             target: target.e_tag.clone(),
             written: Some(target.last_modified.timestamp_millis()),
-            hash: String::new(),
-            ours: false,
+            ..ObjectRecord::default()
         };
         self.note(source, Some(record))?;
         Ok(true)
+    }
+
+    /// Has the target the content that a process was about to write when it ended?
+    async fn is_intended(&self, record: &ObjectRecord, target: &ObjectMeta) -> Result<bool> {
+        let Some(intent) = &record.intent else { return Ok(false) };
+        let found = self.run.target.run(|| self.read(self.to, target, &self.run.target)).await?;
+        Ok(found.is_some_and(|found| upload::hex(&found.hash) == *intent))
     }
 
     fn note(&self, meta: &ObjectMeta, record: Option<ObjectRecord>) -> Result<()> {
@@ -159,17 +163,16 @@ impl BucketMove<'_> {
     /// Copies one object, with the attributes that it has now.
     async fn write(&self, source: &ObjectMeta) -> Result<Written> {
         let name = source.location.as_ref();
-        let begun =
-            ObjectRecord { source: version(source), target: None, written: None, hash: String::new(), ours: true };
-        self.note(source, Some(begun.clone()))?;
+        // What an earlier run wrote stays known until this content is about to replace it.
+        let before = self.run.journal.object(self.resource, name)?.unwrap_or_default();
         let units = upload::units(source.size);
         let _memory =
             self.run.memory.acquire_many(units).await.map_err(|_| Error::internal("the memory was closed"))?;
         let unfit = Mutex::new(None);
         let copy = || async {
             let Some(object) = self.open(self.from, source).await? else { return Ok(None) };
-            self.run.source.bytes(object.meta.size).await;
-            self.run.target.bytes(object.meta.size).await;
+            self.run.source.bytes(object.meta.size).await?;
+            self.run.target.bytes(object.meta.size).await?;
             let attributes = carried(&object.attributes);
             if let Some(why) = fit::object(name, Some(&attributes), &self.to.limits) {
                 *unfit.lock() = Some(why);
@@ -177,7 +180,11 @@ impl BucketMove<'_> {
             }
             let e_tag = object.meta.e_tag.clone();
             let store = self.to.driver.object_store();
-            let (hash, size, written) = upload::object(&*store, object, attributes).await?;
+            let intend = |hash| {
+                let record = Some(ObjectRecord { intent: Some(hash), ..before.clone() });
+                self.run.journal.write(Change::Object { resource: self.resource, name: name.to_owned(), record })
+            };
+            let (hash, size, written) = upload::object(&*store, object, attributes, &self.run.ending, intend).await?;
             Ok(Some((hash, size, written.e_tag, e_tag)))
         };
         let copied = match self.run.target.run(copy).await {
@@ -189,14 +196,14 @@ impl BucketMove<'_> {
             copied => copied?,
         };
         let Some((hash, size, target, read)) = copied else {
-            self.note(source, None)?;
             let Some(why) = unfit.into_inner() else { return Ok(Written::Gone) };
             self.run.unfit(&self.place(name), &why)?;
             return Ok(Written::Unfit);
         };
         // Written since the list was made: the next run finds another version, and copies it again.
-        let source_version = if read == source.e_tag { version(source) } else { String::new() };
-        let record = ObjectRecord { source: source_version, target: target.or(Some(String::new())), hash, ..begun };
+        let source_of = if read == source.e_tag { version(source) } else { String::new() };
+        let target = target.or(Some(String::new()));
+        let record = ObjectRecord { source: source_of, target, hash, ours: true, ..ObjectRecord::default() };
         self.note(source, Some(record))?;
         self.run.watch.done(1, size);
         Ok(Written::Yes(size))
@@ -222,8 +229,7 @@ impl BucketMove<'_> {
             self.run.watch.difference(&self.place(name), Difference::Missing);
             Ok(())
         };
-        let compared = self.pairs(unreadable).map_ok(compare).try_buffer_unordered(COMPARED);
-        compared.try_for_each(|()| std::future::ready(self.run.check_stop())).await?;
+        self.run.finish(self.pairs(unreadable).map_ok(compare), COMPARED).await?;
         self.run.journal.flush().await?;
         Ok(counts.into_inner())
     }
@@ -287,7 +293,7 @@ impl BucketMove<'_> {
     /// Are both versions those of the journal?
     fn is_as_noted(&self, source: &ObjectMeta, target: &ObjectMeta) -> Result<bool> {
         let Some(record) = self.run.journal.object(self.resource, source.location.as_ref())? else { return Ok(false) };
-        if record.source != version(source) || !record.is_target(target) {
+        if !record.is_pair(source, target) {
             return Ok(false);
         }
         if record.written.is_none() {
@@ -316,7 +322,7 @@ impl BucketMove<'_> {
 
     async fn read(&self, side: &BucketSide, meta: &ObjectMeta, pace: &Pace) -> Result<Option<Content>> {
         let Some(object) = self.open(side, meta).await? else { return Ok(None) };
-        pace.bytes(object.meta.size).await;
+        pace.bytes(object.meta.size).await?;
         let (size, attributes) = (object.meta.size, carried(&object.attributes));
         let mut stream = object.into_stream();
         let mut hash = Sha256::new();
@@ -354,6 +360,11 @@ impl BucketMove<'_> {
 }
 
 impl ObjectRecord {
+    /// Are both versions those of the record, and nothing else was about to be written?
+    fn is_pair(&self, source: &ObjectMeta, target: &ObjectMeta) -> bool {
+        self.intent.is_none() && self.source == version(source) && self.is_target(target)
+    }
+
     /// Is it this object of the target that was written?
     fn is_target(&self, target: &ObjectMeta) -> bool {
         let is_time = self.written.is_none_or(|written| written == target.last_modified.timestamp_millis());

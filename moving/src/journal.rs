@@ -3,7 +3,9 @@
 //! A record is made after the write that it describes, and an intent before it. So a process that is killed leaves intents:
 //! the next one asks the target which of them became writes.
 
+use std::io;
 use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -12,8 +14,9 @@ use std::thread::JoinHandle;
 use isobar_abstraction::driver::key_value::Key;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Builder, Database, DatabaseError, StorageError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
 
 /// The memory of the pages of the file, for reads and for writes.
@@ -43,17 +46,21 @@ pub(crate) struct ItemRecord {
 }
 
 /// An object at the target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ObjectRecord {
     /// The version at the source.
     pub(crate) source: String,
-    /// The version at the target; `None` while it is being written.
+    /// The version at the target.
     pub(crate) target: Option<String>,
     /// The time of its last write at the target, where a listing has stated it.
     pub(crate) written: Option<i64>,
-    /// The SHA-256 of content and attributes, in hexadecimal digits.
+    /// The SHA-256 of the content, in hexadecimal digits.
     pub(crate) hash: String,
+    /// Did this tool write it? Otherwise it was there already, and equal.
     pub(crate) ours: bool,
+    /// The hash of a content that is about to be written, and may have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) intent: Option<String>,
 }
 
 /// One change of the journal.
@@ -99,13 +106,17 @@ impl Records {
 impl Journal {
     /// Opens the file of a pair, or makes it. `from` and `to` are the names of the sides.
     ///
-    /// Errors: `Conflict` while another process has it; `Config` for a file of another pair or version.
+    /// Errors: `Conflict` while another process has it; `Config` for a file of another pair or version; `Internal` for one that
+    /// is damaged.
     pub fn open(path: &Path, from: &str, to: &str) -> Result<Self> {
-        let opened = builder().create(path).map_err(|error| match error {
+        let opened = caught(|| opened(path)).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => {
                 Error::conflict("another process moves data between these sides; wait until it ends")
             }
-            error => failed(error).with_resource(path.display().to_string()),
+            DatabaseError::Storage(StorageError::Io(error)) if !is_damage(&error) => {
+                unwritable(error).with_resource(path.display().to_string())
+            }
+            error => damaged().with_source(error).with_resource(path.display().to_string()),
         })?;
         let journal = Self::start(opened)?;
         let facts = [("format", FORMAT), ("from", from), ("to", to)];
@@ -264,6 +275,38 @@ impl Drop for Journal {
     }
 }
 
+/// Opens a file that is whole. One that is not there appears under its name as a whole.
+fn opened(path: &Path) -> Result<Database, DatabaseError> {
+    if !path.try_exists().map_err(StorageError::from)? {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let new = NamedTempFile::with_prefix_in(".isobar-journal-", folder).map_err(StorageError::from)?;
+        drop(builder().create(new.path())?);
+        match new.persist_noclobber(path) {
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => return Err(StorageError::from(error.error).into()),
+            _ => {}
+        }
+    }
+    let mut database = builder().open(path)?;
+    match database.check_integrity()? {
+        true => Ok(database),
+        false => Err(StorageError::Corrupted("its sums are wrong".into()).into()),
+    }
+}
+
+/// redb is written not to panic on a damaged file, and does.
+fn caught<T>(open: impl FnOnce() -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+    let opened = catch_unwind(AssertUnwindSafe(open));
+    opened.unwrap_or_else(|_| Err(StorageError::Corrupted("it cannot be read".into()).into()))
+}
+
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
+fn damaged() -> Error {
+    Error::internal("the journal of the move is damaged; move it away, and run the command again: it compares both sides")
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE);
@@ -354,7 +397,6 @@ fn encode(items: &[(Key, u128)]) -> Vec<u8> {
 
 fn decode(mut bytes: &[u8]) -> Result<Vec<(Key, u128)>> {
     let mut items = Vec::new();
-    let damaged = || Error::internal("the journal of the move is damaged; move it away, and run the command again");
     while !bytes.is_empty() {
         let mut texts = [const { String::new() }; 2];
         for text in &mut texts {

@@ -23,6 +23,6 @@ pub use mover::{backup, migrate, verify};
 pub use pace::Rates;
 pub use plan::{Planned, plan};
 pub use report::{Counts, Difference, Phase, Place, Report, Sums, Watch};
-pub use run::{Options, is_stopped};
+pub use run::Options;
 pub use side::Side;
-pub use stop::Stop;
+pub use stop::{Stop, is_stopped};

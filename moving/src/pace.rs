@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::stop::Stop;
+use crate::stop::{Ending, is_stopped, stopped};
 
 /// The most requests in flight to one side.
 const MOST: usize = 64;
@@ -38,7 +38,7 @@ pub(crate) struct Pace {
     changed: Notify,
     requests: Option<Bucket>,
     bytes: Option<Bucket>,
-    stop: Stop,
+    ending: Ending,
 }
 
 #[derive(Debug)]
@@ -51,47 +51,55 @@ struct State {
 }
 
 impl Pace {
-    pub(crate) fn new(rates: Rates, stop: Stop) -> Self {
+    pub(crate) fn new(rates: Rates, ending: Ending) -> Self {
         let state = State { limit: FIRST, active: 0, served: 0, paused: None };
         let bucket = |rate: Option<f64>, scale: f64| rate.map(|rate| Bucket::new(rate * scale));
         let (requests, bytes) = (bucket(rates.requests, 1.0), bucket(rates.megabytes, 1e6));
-        Self { state: Mutex::new(state), changed: Notify::new(), requests, bytes, stop }
+        Self { state: Mutex::new(state), changed: Notify::new(), requests, bytes, ending }
     }
 
-    /// Waits until so many bytes may be sent or received.
-    pub(crate) async fn bytes(&self, bytes: u64) {
-        if let Some(bucket) = &self.bytes {
-            bucket.take(bytes as f64).await;
+    /// Waits until so many bytes may be sent or received. Errors: [`stopped`] when the run ends meanwhile.
+    pub(crate) async fn bytes(&self, bytes: u64) -> Result<()> {
+        match &self.bytes {
+            Some(bucket) => self.unless_ending(bucket.take(bytes as f64)).await,
+            None => Ok(()),
         }
     }
 
-    /// Runs a request that may be repeated, until it succeeds, fails for good or has failed for two minutes.
+    /// Waits, and not longer than the run. Errors: [`stopped`].
+    async fn unless_ending<T>(&self, wait: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.ending.wait() => Err(stopped()),
+            done = wait => Ok(done),
+        }
+    }
+
+    /// Runs a request that may be repeated, until it succeeds, fails for good or has failed for two minutes. Errors: those of the
+    /// request; [`stopped`] where it waits when the run ends.
     pub(crate) async fn run<T, F: Future<Output = Result<T>>>(&self, request: impl Fn() -> F) -> Result<T> {
         let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
             let error = match self.once(&request).await {
-                Err(error) if error.is_retryable() => error,
+                Err(error) if error.is_retryable() && !is_stopped(&error) => error,
                 done => return done,
             };
             let left = PATIENCE.checked_sub(began.elapsed());
             let wait = error.retry_after().unwrap_or(pause);
-            if left.is_none_or(|left| left < wait) || self.stop.is_set() {
+            if left.is_none_or(|left| left < wait) {
                 return Err(error);
             }
             self.slow_down(&error, wait);
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.stop.wait() => return Err(error),
-            }
+            self.unless_ending(tokio::time::sleep(wait)).await?;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     async fn once<T, F: Future<Output = Result<T>>>(&self, request: &impl Fn() -> F) -> Result<T> {
         if let Some(bucket) = &self.requests {
-            bucket.take(1.0).await;
+            self.unless_ending(bucket.take(1.0)).await?;
         }
-        let _entered = self.enter().await;
+        let _entered = self.unless_ending(self.enter()).await?;
         let done = request().await;
         if done.is_ok() {
             self.speed_up();

@@ -1,12 +1,15 @@
 //! One run of a move: what all its parts use.
 
+use std::future::Future;
+
+use futures_util::stream::{Stream, StreamExt, TryStreamExt};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
 
 use crate::journal::Journal;
 use crate::pace::{Pace, Rates};
 use crate::report::{Place, Watch};
-use crate::stop::Stop;
+use crate::stop::{Ending, Stop};
 use crate::upload;
 
 /// How a move is made.
@@ -69,20 +72,39 @@ pub(crate) struct Run<'a> {
     pub(crate) watch: &'a dyn Watch,
     pub(crate) source: Pace,
     pub(crate) target: Pace,
+    pub(crate) ending: Ending,
     /// The memory of contents, in units of [`upload::UNIT`].
     pub(crate) memory: Semaphore,
 }
 
 impl<'a> Run<'a> {
     pub(crate) fn new(journal: &'a Journal, options: &'a Options, watch: &'a dyn Watch) -> Self {
-        let pace = || Pace::new(options.rates, options.stop.clone());
+        let ending = Ending::new(options.stop.clone());
+        let pace = || Pace::new(options.rates, ending.clone());
         let memory = Semaphore::new(upload::MEMORY);
-        Self { journal, options, watch, source: pace(), target: pace(), memory }
+        Self { journal, options, watch, source: pace(), target: pace(), ending, memory }
     }
 
-    /// Errors: [`stopped`] after the wish to stop.
+    /// Errors: the one that has ended the run, also that of the wish to stop.
     pub(crate) fn check_stop(&self) -> Result<()> {
-        if self.options.stop.is_set() { Err(stopped()) } else { Ok(()) }
+        self.ending.check()
+    }
+
+    /// Runs the futures of a stream, so many in parallel. After the first error none begins, and those in flight end: a write
+    /// whose future is dropped could be applied later.
+    pub(crate) async fn finish<F: Future<Output = Result<()>>>(
+        &self,
+        futures: impl Stream<Item = Result<F>>,
+        parallel: usize,
+    ) -> Result<()> {
+        let futures = futures.take_until(self.ending.wait()).try_buffer_unordered(parallel);
+        let mut futures = std::pin::pin!(futures);
+        while let Some(done) = futures.next().await {
+            if let Err(error) = done {
+                self.ending.fail(error);
+            }
+        }
+        self.check_stop()
     }
 
     /// Reports what cannot be carried. Errors: `InvalidInput`, unless it is to be left out.
@@ -93,16 +115,4 @@ impl<'a> Run<'a> {
             false => Err(Error::new(ErrorKind::InvalidInput, format!("{at} cannot be carried: {why}"))),
         }
     }
-}
-
-const STOPPED: &str = "the move was stopped; the same command goes on";
-
-/// The error of a move that was stopped.
-pub(crate) fn stopped() -> Error {
-    Error::new(ErrorKind::Unavailable, STOPPED)
-}
-
-/// Is it the error of a move that [`Stop`] ended?
-pub fn is_stopped(error: &Error) -> bool {
-    error.message() == STOPPED
 }

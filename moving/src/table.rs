@@ -8,10 +8,9 @@
 //!
 //! A scan is no snapshot: what is written to the source meanwhile is found by the next run, because its hash is another one.
 
-use std::future::ready;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use futures_util::stream::{self, Stream, TryStreamExt};
 use isobar_abstraction::driver::ResourceKind;
 use isobar_abstraction::driver::key_value::{Item, Items, Key, Put, ScanSegment};
@@ -180,7 +179,7 @@ impl TableMove<'_> {
     /// Writes items to the target. Those that it refuses are returned, with the reason.
     pub(crate) async fn write(&self, items: &[&Item]) -> Result<Vec<(Key, Error)>> {
         let bytes: usize = items.iter().map(|item| size(item)).sum();
-        self.run.target.bytes(bytes as u64).await;
+        self.run.target.bytes(bytes as u64).await?;
         let put = |item: &&Item| Put::new(&item.key, item.value.clone()).with_expires_at(item.expires_at);
         let left = Mutex::new(items.iter().map(put).collect::<Vec<_>>());
         let refused = Mutex::new(Vec::new());
@@ -231,12 +230,11 @@ impl Copy<'_> {
     async fn run(&self) -> Result<()> {
         let TableMove { from, run, .. } = self.of;
         let segment = |segment| {
-            pages(from, &run.source, segment, from.segments)
-                .map_ok(|page| self.write_page(page))
-                .try_buffer_unordered(PAGES)
-                .try_for_each(|()| ready(run.check_stop()))
+            let pages = pages(from, &run.source, segment, from.segments);
+            run.finish(pages.map_ok(|page| self.write_page(page)), PAGES)
         };
-        try_join_all((0..from.segments).map(segment)).await.map(drop)
+        join_all((0..from.segments).map(segment)).await;
+        run.check_stop()
     }
 
     async fn write_page(&self, page: Vec<Item>) -> Result<()> {
@@ -358,7 +356,7 @@ pub(crate) fn pages<'a>(
         let Some(mut request) = request else { return Ok(None) };
         let Items { items, resume, .. } = pace.run(|| side.driver.scan(&request)).await?;
         let bytes: usize = items.iter().map(size).sum();
-        pace.bytes(bytes as u64).await;
+        pace.bytes(bytes as u64).await?;
         // The next page has about the same items: as many of them as fit, but not many more than before.
         let fitting = items.len().saturating_mul(PAGE_BYTES) / bytes.max(1);
         request.limit = fitting.clamp(1, request.limit.saturating_mul(4).min(LARGEST_PAGE));

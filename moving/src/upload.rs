@@ -1,5 +1,7 @@
 //! Writing one object: whole if it is small, in parts otherwise. Its content is hashed on the way.
 
+use std::future::Future;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt};
 use isobar_abstraction::{Error, Result};
@@ -7,6 +9,8 @@ use object_store::{
     Attributes, GetResult, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 use sha2::{Digest, Sha256};
+
+use crate::stop::Ending;
 
 /// The bytes of a part. Larger objects have larger parts, because services have a limit of parts.
 const PART: u64 = 8 << 20;
@@ -39,11 +43,14 @@ fn part_of(size: u64) -> u64 {
     PART.max(size.div_ceil(PARTS))
 }
 
-/// Writes an object, and returns the hash of its content and its size. Errors: those of both sides; then nothing is visible.
-pub(crate) async fn object(
+/// Writes an object, and returns the hash of its content and its size. Before the object is visible, `intend` is awaited with
+/// the hash. Errors: those of both sides, and of a run that ends between two parts; then nothing is visible.
+pub(crate) async fn object<F: Future<Output = Result<()>>>(
     store: &dyn ObjectStore,
     object: GetResult,
     attributes: Attributes,
+    ending: &Ending,
+    intend: impl FnOnce(String) -> F,
 ) -> Result<(String, u64, PutResult)> {
     let (at, size) = (object.meta.location.clone(), object.meta.size);
     let mut hash = Sha256::new();
@@ -51,13 +58,21 @@ pub(crate) async fn object(
         let content = object.bytes().await?;
         hash.update(&content);
         check_size(size, content.len() as u64)?;
+        let hash = hex(&hash.finalize());
+        intend(hash.clone()).await?;
         let options = PutOptions { attributes, ..PutOptions::default() };
         let written = store.put_opts(&at, content.into(), options).await?;
-        return Ok((hex(hash), size, written));
+        return Ok((hash, size, written));
     }
     let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
     let mut upload = store.put_multipart_opts(&at, options).await?;
-    let written = match parts(&mut *upload, object, &mut hash).await {
+    let sent = parts(&mut *upload, object, &mut hash, ending).await;
+    let hash = hex(&hash.finalize());
+    let intended = match sent {
+        Ok(()) => intend(hash.clone()).await,
+        Err(error) => Err(error),
+    };
+    let written = match intended {
         Ok(()) => upload.complete().await.map_err(Error::from),
         Err(error) => Err(error),
     };
@@ -65,10 +80,15 @@ pub(crate) async fn object(
         // What is left of it is deleted by the service's own rules.
         let _ = upload.abort().await;
     }
-    Ok((hex(hash), size, written?))
+    Ok((hash, size, written?))
 }
 
-async fn parts(upload: &mut dyn MultipartUpload, object: GetResult, hash: &mut Sha256) -> Result<()> {
+async fn parts(
+    upload: &mut dyn MultipartUpload,
+    object: GetResult,
+    hash: &mut Sha256,
+    ending: &Ending,
+) -> Result<()> {
     let (size, mut read) = (object.meta.size, 0);
     let part_size = usize::try_from(part_of(size)).map_err(|_| Error::internal("a part is larger than the memory"))?;
     let mut content = object.into_stream();
@@ -81,6 +101,7 @@ async fn parts(upload: &mut dyn MultipartUpload, object: GetResult, hash: &mut S
             hash.update(&some);
             read += some.len() as u64;
             while part.size + some.len() >= part_size {
+                ending.check()?;
                 part.push(some.split_to(part_size - part.size));
                 in_flight.push(upload.put_part(part.take()));
                 if in_flight.len() >= PARALLEL {
@@ -148,9 +169,10 @@ fn check_size(expected: u64, found: u64) -> Result<()> {
     }
 }
 
-fn hex(hash: Sha256) -> String {
+/// A hash in hexadecimal digits.
+pub(crate) fn hex(hash: &[u8]) -> String {
     use std::fmt::Write;
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+    hash.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
