@@ -27,7 +27,7 @@ async fn requests_have_the_rate_of_the_user() {
         let writes = write.calls() as f64 / seconds;
         let reads = read.log.lock().len() as f64 / seconds;
         println!("{rate} requests per second: {reads:.1} and {writes:.1} in {seconds:.1} s");
-        assert!(writes < 1.1 * rate && reads < 1.1 * rate && writes > 0.9 * rate, "{reads:.1} {writes:.1}");
+        assert!(writes < 1.1 * rate && reads < 1.1 * rate && writes > 0.7 * rate, "{reads:.1} {writes:.1}");
     }
 }
 
