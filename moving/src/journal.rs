@@ -14,7 +14,9 @@ use std::thread::JoinHandle;
 use isobar_abstraction::driver::key_value::Key;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, StorageError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, WriteTransaction,
+};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
@@ -282,7 +284,9 @@ fn opened(path: &Path) -> Result<Database, DatabaseError> {
         let new = NamedTempFile::with_prefix_in(".isobar-journal-", folder).map_err(StorageError::from)?;
         drop(builder().create(new.path())?);
         match new.persist_noclobber(path) {
-            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => return Err(StorageError::from(error.error).into()),
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(StorageError::from(error.error).into());
+            }
             _ => {}
         }
     }
@@ -304,7 +308,9 @@ fn is_damage(error: &io::Error) -> bool {
 }
 
 fn damaged() -> Error {
-    Error::internal("the journal of the move is damaged; move it away, and run the command again: it compares both sides")
+    Error::internal(
+        "the journal of the move is damaged; move it away, and run the command again: it compares both sides",
+    )
 }
 
 fn builder() -> Builder {

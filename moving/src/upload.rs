@@ -83,12 +83,7 @@ pub(crate) async fn object<F: Future<Output = Result<()>>>(
     Ok((hash, size, written?))
 }
 
-async fn parts(
-    upload: &mut dyn MultipartUpload,
-    object: GetResult,
-    hash: &mut Sha256,
-    ending: &Ending,
-) -> Result<()> {
+async fn parts(upload: &mut dyn MultipartUpload, object: GetResult, hash: &mut Sha256, ending: &Ending) -> Result<()> {
     let (size, mut read) = (object.meta.size, 0);
     let part_size = usize::try_from(part_of(size)).map_err(|_| Error::internal("a part is larger than the memory"))?;
     let mut content = object.into_stream();

@@ -24,7 +24,9 @@ use isobar::object_store::{Attribute, Attributes, ObjectStore, PutOptions, Write
 use isobar_azure::{AzureConfig, AzureProvider};
 use isobar_e2e::backends::cloud::{CloudUnderTest, Services};
 use isobar_e2e::backends::{aws, azure, gcp};
-use isobar_e2e::emulators::{ACCOUNT, ACCOUNT_KEY, Azurite, CosmosEmulator, CosmosProgram, Emulator, MOTO, Node, Python};
+use isobar_e2e::emulators::{
+    ACCOUNT, ACCOUNT_KEY, Azurite, CosmosEmulator, CosmosProgram, Emulator, MOTO, Node, Python,
+};
 use isobar_moving::{Journal, Options, Report, Side, migrate};
 use ring::hmac;
 
@@ -180,7 +182,10 @@ async fn objects() {
         times[times.len() / 2]
     };
     let (ours, theirs) = (median(&mut ours), median(&mut theirs));
-    println!("isobar {ours:.2} s, with the comparison at its end; rclone {theirs:.2} s; {:.2} times as fast", theirs / ours);
+    println!(
+        "isobar {ours:.2} s, with the comparison at its end; rclone {theirs:.2} s; {:.2} times as fast",
+        theirs / ours
+    );
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
 }
@@ -236,9 +241,8 @@ fn microsoft(azurite: &Azurite, prefix: &str) -> AzureProvider {
         "DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};BlobEndpoint={}/{ACCOUNT}",
         azurite.blob
     );
-    let environment = Environment::default()
-        .with_var("AZURE_STORAGE_CONNECTION_STRING", storage)
-        .with_var("ISOBAR_PREFIX", prefix);
+    let environment =
+        Environment::default().with_var("AZURE_STORAGE_CONNECTION_STRING", storage).with_var("ISOBAR_PREFIX", prefix);
     AzureProvider::new(AzureConfig::from_environment(&environment).unwrap())
 }
 

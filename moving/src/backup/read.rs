@@ -24,7 +24,10 @@ use redb::{Database, ReadableDatabase, TableDefinition};
 use sha2::{Digest, Sha256};
 
 use super::write::hex;
-use super::{BUCKETS, Description, END, End, FORMAT, Form, HEAD, Head, PROFILE, ReadLine, SUMS, TABLES, VERSION, one_way, unusable};
+use super::{
+    BUCKETS, Description, END, End, FORMAT, Form, HEAD, Head, PROFILE, ReadLine, SUMS, TABLES, VERSION, one_way,
+    unusable,
+};
 use crate::side::Side;
 
 /// The memory of the index.

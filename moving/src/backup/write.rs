@@ -26,7 +26,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, SpooledTempFile};
 
-use super::{BUCKETS, Description, END, End, FORMAT, HEAD, Head, Line, PROFILE, SUMS, TABLES, VERSION, one_way, unusable};
+use super::{
+    BUCKETS, Description, END, End, FORMAT, HEAD, Head, Line, PROFILE, SUMS, TABLES, VERSION, one_way, unusable,
+};
 use crate::side::Side;
 
 /// The bytes of lines in one entry, about.

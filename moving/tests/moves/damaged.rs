@@ -57,7 +57,10 @@ impl Made {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{what}: {error:?}");
         let text = error.to_string();
         assert!(text.contains(&*path.to_string_lossy()), "{what}: {text}");
-        assert!(["is damaged", "is not complete", "no backup", "of the format"].iter().any(|it| text.contains(it)), "{what}: {text}");
+        assert!(
+            ["is damaged", "is not complete", "no backup", "of the format"].iter().any(|it| text.contains(it)),
+            "{what}: {text}"
+        );
         error
     }
 
@@ -136,7 +139,10 @@ async fn what_is_no_backup_is_rejected() {
     made.rejects(made.folder.path(), "a folder");
     let other = archive(&[("readme.txt", b"hello")]);
     made.rejects(&made.file(&other), "another archive");
-    let foreign = archive(&[("isobar.json", br#"{"format": "another", "version": 1, "source": "x", "made_ms": 0, "tables": [], "buckets": []}"#)]);
+    let foreign = archive(&[(
+        "isobar.json",
+        br#"{"format": "another", "version": 1, "source": "x", "made_ms": 0, "tables": [], "buckets": []}"#,
+    )]);
     made.rejects(&made.file(&foreign), "the head of another format");
     // A later version may have other members.
     let later = archive(&[("isobar.json", br#"{"format": "isobar-backup", "version": 2, "stores": []}"#)]);
@@ -160,9 +166,11 @@ async fn a_header_with_a_huge_size_needs_no_memory() {
     for kind in [b'L', b'K', b'x', b'g', b'S', b'1', b'2', b'5'] {
         for size in [u64::MAX, 1 << 40, 1 << 20] {
             let header = made.headers()[2];
-            let mut with_kind = Made { source: made.source.clone(), folder: TempDir::new().unwrap(), bytes: made.bytes.clone() };
+            let mut with_kind =
+                Made { source: made.source.clone(), folder: TempDir::new().unwrap(), bytes: made.bytes.clone() };
             with_kind.bytes[header + 156] = kind;
-            with_kind.rejects(&with_kind.file(&with_kind.with_size(header, size)), &format!("{} of {size}", kind as char));
+            with_kind
+                .rejects(&with_kind.file(&with_kind.with_size(header, size)), &format!("{} of {size}", kind as char));
         }
     }
     assert!(peak_kilobytes() < before + (64 << 10), "{} KiB before, {} after", before, peak_kilobytes());
@@ -204,7 +212,10 @@ async fn standard_tools_read_a_backup() {
     };
     let file = file.to_str().unwrap();
     if let Some(_extracted) = run("tar", &["-xf", file])
-        && let Some(checked) = run("sh", &["-c", "cat SHA256SUMS/* | sha256sum --check --strict --quiet && ls buckets/files/*.data | wc -l"])
+        && let Some(checked) = run(
+            "sh",
+            &["-c", "cat SHA256SUMS/* | sha256sum --check --strict --quiet && ls buckets/files/*.data | wc -l"],
+        )
     {
         assert_eq!(checked.trim(), "9");
         let lines = std::fs::read_to_string(out.join("tables/items/0000000001.jsonl")).unwrap();

@@ -96,7 +96,10 @@ impl Place {
             let Items { items, resume, .. } = self.table().scan(&request).await.unwrap();
             for item in items {
                 let key = (item.key.partition, item.key.sort);
-                assert!(content.items.insert(key, (item.value, item.expires_at)).is_none(), "a scan returns a key twice");
+                assert!(
+                    content.items.insert(key, (item.value, item.expires_at)).is_none(),
+                    "a scan returns a key twice"
+                );
             }
             segment = resume.map(|after| request.with_after(after));
         }
@@ -392,7 +395,10 @@ impl ObjectStore for FaultyStore {
         Ok(found)
     }
 
-    fn delete_stream(&self, paths: BoxStream<'static, object_store::Result<Path>>) -> BoxStream<'static, object_store::Result<Path>> {
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
         let (faults, inner) = (Arc::clone(&self.faults), Arc::clone(&self.inner));
         paths
             .and_then(move |path| {
