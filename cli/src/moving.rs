@@ -165,6 +165,10 @@ impl PaceArgs {
 pub(crate) async fn migrate(args: &MigrateArgs, output: &Output) -> Result<ExitCode, Failure> {
     let sides = Sides::open(&args.sides, args.with_messages, output).await?;
     if let Opened::File(path) = &sides.to {
+        if args.plan {
+            return Err(Failure::new("a backup has no limits, so there is no plan of it")
+                .hint(format!("write it: isobar backup {} --from SIDE", path.display())));
+        }
         let (from, clock) = (&sides.from, sides.clock());
         return write_backup(from, path, clock, &args.pace, output).await;
     }

@@ -104,6 +104,11 @@ impl LocalProvider {
         self.0.store.is_in_use()
     }
 
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        self.0.store.folder()
+    }
+
     /// The tables and the buckets of the folder, each with its number of items or objects. Expired items count until they are
     /// deleted.
     ///

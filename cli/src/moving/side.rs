@@ -241,8 +241,11 @@ impl<'a> AppOfSides<'a> {
                 }
                 SideName::Local(folder) => {
                     let provider = local(folder.as_deref(), is_source)?;
-                    let name =
-                        folder.as_ref().map_or_else(|| "local".to_owned(), |it| format!("local:{}", it.display()));
+                    let name = match folder {
+                        Some(folder) => format!("local:{}", folder.display()),
+                        None if provider.folder() == Path::new(".isobar") => "local".to_owned(),
+                        None => format!("local:{}", provider.folder().display()),
+                    };
                     let names: Vec<_> = names.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
                     let mut side = Side::new(name).with(&provider, &names)?;
                     for queue in &self.queues {
