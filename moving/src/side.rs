@@ -91,9 +91,15 @@ impl Side {
     }
 
     /// Adds a queue of a provider, for [`move_messages`](crate::move_messages). Errors: those of opening it.
-    pub fn with_queue(mut self, provider: &dyn Provider, queue: &EventQueue) -> Result<Self> {
-        self.queues.insert(queue.clone(), provider.backlog(queue)?);
-        Ok(self)
+    pub fn with_queue(self, provider: &dyn Provider, queue: &EventQueue) -> Result<Self> {
+        Ok(self.with_backlog(queue, provider.backlog(queue)?))
+    }
+
+    /// Adds a queue.
+    #[must_use]
+    pub fn with_backlog(mut self, queue: &EventQueue, backlog: Arc<dyn Backlog>) -> Self {
+        self.queues.insert(queue.clone(), backlog);
+        self
     }
 
     pub(crate) fn queues(&self) -> impl Iterator<Item = (&EventQueue, &dyn Backlog)> {

@@ -3,7 +3,7 @@
 //! Each side is filled once, by the portable types. The sides that need programs are ignored with the reason where one is missing.
 #![allow(clippy::unwrap_used, clippy::panic)] // a target fails by panicking
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,18 +15,21 @@ use futures_util::future::BoxFuture;
 use isobar::blob::key;
 use isobar::clock::ManualClock;
 use isobar::driver::key_value::Put;
+use isobar::driver::pub_sub::{
+    Backlog, BacklogMessage, BacklogPart, DeadLetterDetails, Message, MessageId, dead_letters,
+};
 use isobar::driver::{Location, Provider, ResourceKind};
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::memory::MemoryProvider;
 use isobar::object_store::{Attribute, Attributes, PutMultipartOptions, PutOptions};
-use isobar::{Cloud, Error};
+use isobar::{Cloud, Error, EventQueue};
 use isobar_conformance::strange::{STRANGE_KEYS, STRANGE_SORTS};
 use isobar_conformance::{Absent, TrialResult};
 use isobar_e2e::backends::cloud::{CloudUnderTest, Services};
 use isobar_e2e::backends::{aws, azure, gcp};
 use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Emulator, MOTO, Node, Python};
 use isobar_moving::backup::Backup;
-use isobar_moving::{Difference, Journal, Options, Place, Report, Side, Watch, backup, migrate, verify};
+use isobar_moving::{Difference, Journal, Options, Place, Report, Side, Watch, backup, migrate, move_messages, verify};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -45,12 +48,17 @@ type Open = Box<dyn Fn(String) -> BoxFuture<'static, Result<Opened, Error>> + Se
 struct Opened {
     provider: Arc<dyn Provider>,
     clock: ManualClock,
+    /// The backlog of a queue, which exists then.
+    backlog: Arc<dyn Fn(&EventQueue) -> Result<Arc<dyn Backlog>, Error> + Send + Sync>,
     _keep: Arc<dyn Send + Sync>,
 }
 
 impl Opened {
     fn new(provider: impl Provider, clock: &ManualClock, keep: impl Send + Sync + 'static) -> Self {
-        Self { provider: Arc::new(provider), clock: clock.clone(), _keep: Arc::new(keep) }
+        let provider: Arc<dyn Provider> = Arc::new(provider);
+        let of = Arc::clone(&provider);
+        let backlog = Arc::new(move |queue: &EventQueue| of.backlog(queue));
+        Self { provider, clock: clock.clone(), backlog, _keep: Arc::new(keep) }
     }
 
     fn side(&self, name: &str) -> Side {
@@ -108,6 +116,18 @@ fn main() -> ExitCode {
         trials.push(trial(name, of(from), of(to), |from, to| Box::pin(follows_changes(from, to))));
         let name = format!("differences_{from}_to_{to}");
         trials.push(trial(name, of(from), of(to), |from, to| Box::pin(finds_differences(from, to))));
+    }
+    for (from, to) in [
+        ("memory", "local"),
+        ("local", "moto"),
+        ("moto", "azurite"),
+        ("azurite", "gcp"),
+        ("gcp", "cosmos"),
+        ("cosmos", "memory"),
+    ] {
+        let of = |name: &str| backends.iter().find(|backend| backend.name == name).unwrap();
+        let name = format!("messages_{from}_to_{to}");
+        trials.push(trial(name, of(from), of(to), |from, to| Box::pin(moves_messages(from, to))));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(guard);
@@ -189,9 +209,10 @@ fn opens<S: Services + Clone>(services: S) -> Open {
     Box::new(move |prefix| {
         let services = services.clone();
         Box::pin(async move {
-            let trial = services.open(&prefix).await?;
-            let (provider, clock) = (trial.provider(), trial.clock().clone());
-            Ok(Opened { provider, clock, _keep: Arc::new(trial) })
+            let trial = Arc::new(services.open(&prefix).await?);
+            let (provider, clock, of) = (trial.provider(), trial.clock().clone(), Arc::clone(&trial));
+            let backlog = Arc::new(move |queue: &EventQueue| of.backlog(queue));
+            Ok(Opened { provider, clock, backlog, _keep: trial })
         })
     })
 }
@@ -439,6 +460,53 @@ async fn finds_differences(from: Arc<Backend>, to: Arc<Backend>) -> TrialResult 
     let all = Options::default().with_delete_extra(true);
     assert!(verify(&from, &to, true, &all, &()).await?.iter().all(Report::is_equal));
     assert_eq!(equal(&verify(&from, &to, false, &Options::default(), &()).await?), 210);
+    Ok(())
+}
+
+/// Messages and dead letters arrive with all that they have, and are gone at the source; what waits for its time is left.
+async fn moves_messages(from: Arc<Backend>, to: Arc<Backend>) -> TrialResult {
+    let queue = EventQueue::topic("jobs");
+    let (from, to) = (from.fresh().await, to.fresh().await);
+    let (source, target) = ((from.backlog)(&queue)?, (to.backlog)(&queue)?);
+    let now = from.provider.clock().now();
+    let message = |n: usize| {
+        let mut message = Message::new(MessageId::new(format!("m{n}")), Bytes::from(vec![0xff, n as u8]), now);
+        message.attributes.insert("lang".to_owned(), "de".to_owned());
+        BacklogMessage::new(message)
+    };
+    let dead = message(100).with_dead(DeadLetterDetails::new(5, "no such page", now, "jobs"));
+    for sent in source.send(BacklogPart::Waiting, (0..25).map(message).collect()).await {
+        sent?;
+    }
+    for sent in source.send(BacklogPart::Dead, vec![dead]).await {
+        sent?;
+    }
+    let side = |backlog: &Arc<dyn Backlog>| Side::new("queues").with_backlog(&queue, Arc::clone(backlog));
+    let journal = Journal::in_memory()?;
+    let move_all = || async {
+        let mut reports = move_messages(&side(&source), &side(&target), &journal, &Options::default(), &()).await?;
+        Ok::<_, Error>(reports.remove(0))
+    };
+    let first = move_all().await?;
+    assert_eq!((first.waiting, first.dead, first.left), (25, 1, 0));
+    let second = move_all().await?;
+    assert_eq!((second.waiting, second.dead, second.left), (0, 0, 0));
+
+    let mut bodies = BTreeSet::new();
+    loop {
+        let leased = target.lease(BacklogPart::Waiting, 10, Duration::from_secs(300)).await?;
+        if leased.is_empty() {
+            break;
+        }
+        for it in leased {
+            assert_eq!(it.message.message.attributes["lang"], "de");
+            bodies.insert(it.message.message.body);
+        }
+    }
+    assert_eq!(bodies, (0..25).map(|n| Bytes::from(vec![0xff, n])).collect());
+    let dead = dead_letters(&*target, 10).await?;
+    let details = dead[0].details();
+    assert_eq!((dead.len(), details.attempts, details.reason.as_str()), (1, 5, "no such page"));
     Ok(())
 }
 
