@@ -53,7 +53,7 @@ pub async fn send(request: Request<Body>) -> Result<TestResponse> {
 }
 
 /// Sends a request to a server, whatever the request's own host is.
-pub(crate) async fn send_to(server: &str, request: Request<Body>) -> Result<TestResponse> {
+pub async fn send_to(server: &str, request: Request<Body>) -> Result<TestResponse> {
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     parts.uri = format!("{server}{path}").parse().map_err(not_a_request)?;

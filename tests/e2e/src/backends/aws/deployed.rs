@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::Request;
 use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::clock::ManualClock;
-use isobar::driver::{Clock, Provider};
+use isobar::driver::{Clock, Environment, Provider};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
 use isobar::{Body, Error, EventQueue, Result, TestResponse};
@@ -143,6 +143,11 @@ impl CloudUnderTest for DeployedTrial {
 }
 
 impl DeployedTrial {
+    /// The variables by which a command on this machine finds the data.
+    pub fn environment(&self) -> Environment {
+        self.account.environment()
+    }
+
     async fn deploy(&self, manifest: &Manifest) -> Result<Value> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulators/deploy.py");
         let mut child = Command::new(&self.deployed.python)

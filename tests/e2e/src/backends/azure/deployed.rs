@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use isobar::Result;
 use isobar::clock::ManualClock;
-use isobar::driver::Provider;
+use isobar::driver::{Environment, Provider};
 use isobar::local::SystemClock;
 use isobar_azure::{AzureConfig, AzureProvider, HttpMode};
 
@@ -81,6 +81,13 @@ impl Stages for Deployed {
 pub struct DeployedTrial {
     trial: AzureTrial,
     deployed: Deployed,
+}
+
+impl DeployedTrial {
+    /// The variables by which a command on this machine finds the data.
+    pub fn environment(&self) -> Environment {
+        self.trial.account.environment()
+    }
 }
 
 #[async_trait]

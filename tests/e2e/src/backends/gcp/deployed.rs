@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use isobar::clock::ManualClock;
-use isobar::driver::{Clock, Provider, ResourceKind};
+use isobar::driver::{Clock, Environment, Provider, ResourceKind};
 use isobar::manifest::Manifest;
 use isobar::pub_sub::DeadLetter;
 use isobar::{App, Body, Cloud, Error, EventQueue, Result, TestResponse};
@@ -148,6 +148,11 @@ impl CloudWorld<DeployedTrial> {
 }
 
 impl DeployedTrial {
+    /// The variables by which a command on this machine finds the data.
+    pub fn environment(&self) -> Environment {
+        self.project.environment()
+    }
+
     async fn serve(&self, app: impl FnOnce(&Cloud) -> Result<App>) -> Result<DeployedApp> {
         let provider = GcpProvider::new(self.config.clone());
         let hosted = declare(provider.clone(), app)?;
