@@ -198,7 +198,8 @@ enum End {
 /// Random operations between runs and during them, and runs that end early.
 async fn follows_a_random_app(source: Place, target: Place, seed: u64, can_drop: bool) {
     let mut random = Random::new(seed ^ 0xF00D);
-    source.fill(0..random.below(300) as u32, 0..random.below(30) as u32).await;
+    let items = random.below(2) * random.below(300);
+    source.fill(0..items as u32, 0..random.below(30) as u32).await;
     give_own(&target).await;
     let journal = Journal::in_memory().unwrap();
     let mut app = App::new(&source, seed, 300);

@@ -9,6 +9,7 @@ pub mod emulators;
 pub mod foreign_names;
 pub mod functions_host;
 pub mod mappings;
+pub mod moved;
 pub mod permissions;
 mod server;
 pub mod telegram;

@@ -20,8 +20,9 @@ use isobar_conformance::TrialResult;
 use isobar_conformance::target::{Check, run, run_check};
 use isobar_e2e::backends::account::{Account, deletes_what_it_makes};
 use isobar_e2e::backends::aws::{Aws, Services};
+use isobar_e2e::backends::cloud::{CloudUnderTest, Services as _};
 use isobar_e2e::emulators::{Emulator, Library, MINISTACK, MOTO, Program, Python};
-use isobar_e2e::foreign_names;
+use isobar_e2e::{foreign_names, moved};
 use isobar_e2e::permissions::operations_are_those_of_the_rows;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("our_items_are_also_those_of_boto3", |both| Box::pin(our_items_are_also_those_of_boto3(both))),
     ("boto3_reads_our_objects", |both| Box::pin(boto3_reads_our_objects(both))),
     ("our_objects_are_also_those_of_boto3", |both| Box::pin(our_objects_are_also_those_of_boto3(both))),
+    ("boto3_reads_what_was_moved", |both| Box::pin(boto3_reads_what_was_moved(both))),
     ("names_of_boto3_that_are_no_paths_are_listed", |both| Box::pin(names_that_are_no_paths_are_listed(both))),
     ("boto3_receives_our_messages", |both| Box::pin(boto3_receives_our_messages(both))),
     ("our_handlers_receive_messages_of_boto3", |both| Box::pin(our_handlers_receive_messages_of_boto3(both))),
@@ -175,6 +177,29 @@ async fn boto3_reads_our_objects(both: Arc<Both>) -> TrialResult {
     let found = read("large")?;
     assert_eq!(found["ContentLength"], large.len());
     assert!(found["Body"] == bytes(&large), "the content differs");
+    Ok(())
+}
+
+async fn boto3_reads_what_was_moved(both: Arc<Both>) -> TrialResult {
+    moved::move_to(&*both.aws.services.open("mv-").await?.provider()).await?;
+    let counted = both.boto.call("dynamodb scan", &json!({"TableName": "mv-items", "Select": "COUNT"}))?;
+    assert_eq!(counted["Count"], moved::ITEMS);
+    let read = |partition: &str, sort: &str| {
+        let input = json!({"TableName": "mv-items", "Key": key(partition, sort), "ConsistentRead": true});
+        both.boto.call("dynamodb get_item", &input).map(|answer| answer["Item"].clone())
+    };
+    assert_eq!(read("text", "!")?["value"], json!({"S": "käse"}));
+    assert_eq!(read("bytes", "!")?["value"], json!({"B": bytes(b"\0\xff")}));
+    assert_eq!(read("count", "!")?["value"], json!({"N": "41"}));
+    assert_eq!(read("p3", "0010")?["value"], json!({"S": "value 10"}));
+    assert_eq!(read("a", "b")?["expires"], json!({"N": "1767225601500"}));
+    let listed = both.boto.call("s3 list_objects_v2", &json!({"Bucket": "mv-pages"}))?;
+    assert_eq!(listed["KeyCount"], moved::OBJECTS);
+    let read = |name: &str| both.boto.call("s3 get_object", &json!({"Bucket": "mv-pages", "Key": name}));
+    let page = read(moved::PAGE)?;
+    assert_eq!((&page["ContentType"], &page["Metadata"]["colour"]), (&json!("text/x-cheese"), &json!("gelb")));
+    assert_eq!(page["Body"], bytes(b"<p>cheese</p>"));
+    assert!(read("large")?["Body"] == bytes(&moved::large()), "the content differs");
     Ok(())
 }
 

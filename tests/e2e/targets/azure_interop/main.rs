@@ -48,6 +48,7 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("our_items_in_cosmos_db_are_also_those_of_python", |both| Box::pin(stored::our_documents_are_pythons(both))),
     ("python_reads_our_objects", |both| Box::pin(stored::python_reads_our_objects(both))),
     ("our_objects_are_also_those_of_python", |both| Box::pin(stored::our_objects_are_pythons(both))),
+    ("python_reads_what_was_moved", |both| Box::pin(stored::python_reads_what_was_moved(both))),
     ("names_of_python_that_are_no_paths_are_listed", |both| Box::pin(stored::names_that_are_no_paths_are_listed(both))),
     ("python_receives_our_messages", |both| Box::pin(messages::python_receives_ours(both))),
     ("our_handlers_receive_messages_of_python", |both| Box::pin(messages::ours_receive_pythons(both))),

@@ -8,7 +8,8 @@ use isobar::ErrorKind;
 use isobar::key_value::PutOptions;
 use isobar::prelude::*;
 use isobar_conformance::TrialResult;
-use isobar_e2e::foreign_names;
+use isobar_e2e::backends::cloud::{CloudUnderTest, Services};
+use isobar_e2e::{foreign_names, moved};
 use serde_json::{Value, json};
 
 use super::{Both, bytes};
@@ -121,6 +122,32 @@ pub(super) async fn python_reads_our_objects(both: Arc<Both>) -> TrialResult {
     let read = |name: &str| both.sdk.call("blob.get", &json!({"container": "ba-pages", "name": name}));
     assert_eq!(read("docs/käse 1.html")?["body"], bytes(b"<p>cheese</p>"));
     assert!(read("large")?["body"] == bytes(&large), "the content differs");
+    Ok(())
+}
+
+pub(super) async fn python_reads_what_was_moved(both: Arc<Both>) -> TrialResult {
+    moved::move_to(&*both.storage.services.open("mv-").await?.provider()).await?;
+    let found = both.sdk.call("table.query", &json!({"table": "mvq1items", "filter": "RowKey ge ''"}))?;
+    let entities = found["entities"].as_array().unwrap();
+    assert_eq!(entities.len(), moved::ITEMS);
+    let read = |partition: &str, sort: &str| {
+        let is_it = |it: &&Value| {
+            it["PartitionKey"].as_str().unwrap().ends_with(&format!("-{partition}")) && it["RowKey"] == row(sort)
+        };
+        entities.iter().find(is_it).unwrap().clone()
+    };
+    assert_eq!(read("text", "")["value"], "käse");
+    assert_eq!(read("bytes", "")["value"], bytes(b"\0\xff"));
+    assert_eq!(read("p3", "0010")["value"], "value 10");
+    assert!(read("count", "")["value"].to_string().contains("41"));
+    assert!(read("a", "b")["expires"].to_string().contains("1767225601500"));
+    let listed = both.sdk.call("blob.list", &json!({"container": "mv-pages"}))?;
+    assert_eq!(listed["names"].as_array().unwrap().len(), moved::OBJECTS);
+    let read = |name: &str| both.sdk.call("blob.get", &json!({"container": "mv-pages", "name": name}));
+    let page = read(moved::PAGE)?;
+    assert_eq!((&page["content_type"], &page["metadata"]["colour"]), (&json!("text/x-cheese"), &json!("gelb")));
+    assert_eq!(page["body"], bytes(b"<p>cheese</p>"));
+    assert!(read("large")?["body"] == bytes(&moved::large()), "the content differs");
     Ok(())
 }
 

@@ -36,6 +36,7 @@ const TRIALS: &[(&str, Check<Arc<Both>>)] = &[
     ("python_and_we_count_in_one_counter", |both| Box::pin(stored::both_count(both))),
     ("python_reads_our_objects", |both| Box::pin(objects::python_reads_ours(both))),
     ("our_objects_are_also_those_of_python", |both| Box::pin(objects::ours_are_pythons(both))),
+    ("python_reads_what_was_moved", |both| Box::pin(stored::python_reads_what_was_moved(both))),
     ("names_of_python_that_are_no_paths_are_listed", |both| {
         Box::pin(objects::names_that_are_no_paths_are_listed(both))
     }),

@@ -8,6 +8,8 @@ use isobar::ErrorKind;
 use isobar::key_value::{PutOptions, Table};
 use isobar::prelude::*;
 use isobar_conformance::TrialResult;
+use isobar_e2e::backends::cloud::{CloudUnderTest, Services};
+use isobar_e2e::moved;
 use serde_json::{Value, json};
 
 use super::{Both, bytes};
@@ -39,6 +41,29 @@ pub(super) async fn python_reads_ours(both: Arc<Both>) -> TrialResult {
     assert!(expiring["path"].as_str().unwrap().ends_with(".c3.a9.2fa/ia-items/sb.0c.1d"), "{expiring}");
     // A timestamp of Firestore, which a TTL policy requires; the clock starts with 2026.
     assert_eq!(expiring["fields"]["expireAt"], json!({"time": "2026-01-01T00:00:01.500+00:00"}));
+    Ok(())
+}
+
+pub(super) async fn python_reads_what_was_moved(both: Arc<Both>) -> TrialResult {
+    moved::move_to(&*both.gcp.services.open("mv").await?.provider()).await?;
+    let found = documents(&both, "mv")?;
+    assert_eq!(found.len(), moved::ITEMS);
+    let read = |partition: &str, sort: &str| {
+        let is_it = |it: &&Value| it["fields"]["p"] == partition && it["fields"]["s"] == sort;
+        &found.iter().find(is_it).unwrap()["fields"]
+    };
+    assert_eq!(read("text", "")["v"], "käse");
+    assert_eq!(read("bytes", "")["v"], bytes(b"\0\xff"));
+    assert_eq!(read("p3", "0010")["v"], "value 10");
+    assert_eq!(read("count", "")["n"], 41);
+    assert_eq!(read("a", "b")["expireAt"], json!({"time": "2026-01-01T00:00:01.500+00:00"}));
+    let listed = both.call("mv", "object.list", json!({"bucket": "mv-pages"}))?;
+    assert_eq!(listed["names"].as_array().unwrap().len(), moved::OBJECTS);
+    let read = |name: &str| both.call("mv", "object.get", json!({"bucket": "mv-pages", "name": name}));
+    let page = read(moved::PAGE)?;
+    assert_eq!((&page["content_type"], &page["metadata"]["colour"]), (&json!("text/x-cheese"), &json!("gelb")));
+    assert_eq!(page["body"], bytes(b"<p>cheese</p>"));
+    assert!(read("large")?["body"] == bytes(&moved::large()), "the content differs");
     Ok(())
 }
 
