@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
+use isobar::ErrorKind;
 use isobar::driver::ResourceKind;
 use isobar_moving::{Journal, Options, Rates, Report, Stop};
 use sha2::{Digest, Sha256};
@@ -17,10 +18,10 @@ use crate::output::Output;
 use crate::project::PackageArgs;
 use crate::prompt;
 use show::Show;
-use side::{Opened, SideName, Sides};
+use side::{Opened, Role, SideName, Sides, Target};
 
 const MIGRATE: &str = "A side is a stage in a cloud (aws, azure:prod), the data of this machine (local, or local:FOLDER), or a backup \
-                       (file:NAME.isobar).\n\nThe target becomes equal to the source. A second run moves what changed since, and deletes what an earlier run \
+                       (file:NAME.isobar).\n\nThe target becomes equal to the source. The app may run meanwhile in a cloud, but not on a local folder. A second run moves what changed since, and deletes what an earlier run \
                        wrote and the source does not have any more. So an app moves with little downtime: migrate while it runs, stop it, \
                        migrate again, start it on the other side. Ctrl-C finishes what is in flight; the same command goes \
                        on.\n\nExamples:\n  isobar migrate --from local --to aws --plan\n  isobar migrate --from aws:prod --to gcp:prod\n  isobar migrate --from azure --to file:links.isobar --only links\n  isobar migrate --table links='dynamodb://links?region=eu-west-1' 'cosmos://shop/links'\n\nExit codes:\n  0    both sides are equal\n  1    they are not, or a failure\n  130  Ctrl-C";
@@ -163,11 +164,15 @@ impl PaceArgs {
 }
 
 pub(crate) async fn migrate(args: &MigrateArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let sides = Sides::open(&args.sides, args.with_messages, output).await?;
+    let sides =
+        Sides::open(&args.sides, Target { role: Role::Written, with_messages: args.with_messages }, output).await?;
     if let Opened::File(path) = &sides.to {
         if args.plan {
             return Err(Failure::new("a backup has no limits, so there is no plan of it")
                 .hint(format!("write it: isobar backup {} --from SIDE", path.display())));
+        }
+        if path.exists() && !args.yes && !agree(&format!("Replace {}?", path.display()), output).await? {
+            return Ok(ExitCode::FAILURE);
         }
         let (from, clock) = (&sides.from, sides.clock());
         return write_backup(from, path, clock, &args.pace, output).await;
@@ -181,7 +186,7 @@ pub(crate) async fn migrate(args: &MigrateArgs, output: &Output) -> Result<ExitC
 
 pub(crate) async fn restore(args: &RestoreArgs, output: &Output) -> Result<ExitCode, Failure> {
     let from = SideName::File(args.file.clone());
-    let sides = Sides::open_named(&from, &args.to, &args.select, false, output).await?;
+    let sides = Sides::open_named(&from, &args.to, &args.select, Target::WRITTEN, output).await?;
     let stop = Stop::default();
     let options = args.pace.options(&stop).with_delete_extra(args.delete_extra);
     move_data(&sides, &options, &Consent { yes: args.yes, plan: false }, None, &stop, output).await
@@ -189,12 +194,12 @@ pub(crate) async fn restore(args: &RestoreArgs, output: &Output) -> Result<ExitC
 
 pub(crate) async fn backup(args: &BackupArgs, output: &Output) -> Result<ExitCode, Failure> {
     let to = SideName::File(args.file.clone());
-    let sides = Sides::open_named(&args.from, &to, &args.select, false, output).await?;
+    let sides = Sides::open_named(&args.from, &to, &args.select, Target::WRITTEN, output).await?;
     write_backup(&sides.from, &args.file, sides.clock(), &args.pace, output).await
 }
 
 pub(crate) async fn verify(args: &VerifyArgs, output: &Output) -> Result<ExitCode, Failure> {
-    let sides = Sides::open(&args.sides, false, output).await?;
+    let sides = Sides::open(&args.sides, if args.repair { Target::WRITTEN } else { Target::READ }, output).await?;
     let stop = Stop::default();
     let options = args.pace.options(&stop).with_delete_extra(args.delete_extra);
     let show = Show::new(output);
@@ -237,7 +242,8 @@ async fn move_data(
     let (from, to) = (sides.from.side()?, sides.to.side()?);
     let show = Show::new(output);
     if !consent.yes {
-        let plan = interruptible(isobar_moving::plan(&from, &to, options, &show), stop, &show).await;
+        let planned = sides.to.planned()?;
+        let plan = interruptible(isobar_moving::plan(&from, &planned, options, &show), stop, &show).await;
         show.end();
         let plan = plan.map_err(|error| failure(error, &show))?;
         show.plan(&plan, &from, &to, output)?;
@@ -345,11 +351,22 @@ fn ended(
 
 fn failure(error: isobar::Error, show: &Show<'_>) -> Failure {
     let is_stopped = isobar_moving::is_stopped(&error);
+    let can_go_on =
+        error.is_retryable() || matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied);
     let failure = if is_stopped { Failure::interrupted() } else { Failure::from(error) };
-    let command: Vec<String> = std::env::args().skip(1).collect();
-    match show.has_begun() {
+    let command: Vec<String> = std::env::args().skip(1).map(quoted).collect();
+    match show.has_begun() && can_go_on {
         true => failure.hint(format!("to go on: isobar {}", command.join(" "))),
         false => failure,
+    }
+}
+
+/// An argument as a shell reads it.
+fn quoted(argument: String) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    match !argument.is_empty() && argument.chars().all(is_plain) {
+        true => argument,
+        false => format!("'{}'", argument.replace('\'', "'\\''")),
     }
 }
 

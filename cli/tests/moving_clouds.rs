@@ -69,8 +69,7 @@ async fn links_are_followed_on_a_laptop_and_in_each_cloud() {
     };
     let _azure = user.move_to(&microsoft, azure::deployed::DeployedTrial::environment, "aws:tour", "azure:tour").await;
 
-    let google =
-        gcp::deployed::Deployed { services: google, executable: Some(binary), environment: BTreeMap::new() };
+    let google = gcp::deployed::Deployed { services: google, executable: Some(binary), environment: BTreeMap::new() };
     // The emulator has one database for all stages.
     user.shell.set("FIRESTORE_DATABASE", "(default)");
     let _gcp = user.move_to(&google, gcp::deployed::DeployedTrial::environment, "azure:tour", "gcp:tour").await;

@@ -164,7 +164,8 @@ impl<'a> Show<'a> {
             totals.extend(plan.iter().map(|it| ((it.kind, it.name.clone()), it.count)));
         }
         if output.json {
-            return output.document(&json!({"from": from.name(), "to": to.name(), "plan": plan}));
+            self.event(&json!({"event": "plan", "from": from.name(), "to": to.name(), "resources": plan}));
+            return Ok(());
         }
         let row = |it: &Planned| {
             let there = if it.has_target_data { "has data" } else { "empty" };

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use isobar::driver::{Clock, Environment, Location, Provider, ResourceKind};
 use isobar::local::{LocalConfig, LocalProvider};
 use isobar::manifest::Manifest;
+use isobar::memory::MemoryProvider;
 use isobar::{ADAPTERS, EventQueue, selection};
 use isobar_moving::Side;
 use isobar_moving::backup::Backup;
@@ -25,6 +26,9 @@ use crate::project::Project;
 
 /// The memory for pages of the data file of one side.
 const CACHE: usize = 4 << 20;
+
+/// The file of the data in a data folder.
+const DATA: &str = "isobar.redb";
 
 /// The clock of a side.
 pub(super) type SideClock = Arc<dyn Clock>;
@@ -59,8 +63,45 @@ impl FromStr for SideName {
     }
 }
 
+impl SideName {
+    /// Are both the same data folder, by two names?
+    fn is_same_folder(&self, other: &Self) -> Result<bool, Failure> {
+        let folder = |side: &Self| {
+            Ok::<_, Failure>(match side {
+                Self::Local(Some(folder)) => data_folder(folder).canonicalize().ok(),
+                Self::Local(None) => Place::here(None)?.config.data.canonicalize().ok(),
+                _ => None,
+            })
+        };
+        let (one, other) = (folder(self)?, folder(other)?);
+        Ok(one.is_some() && one == other)
+    }
+}
+
 /// The resources of a command, by kind and name.
 type Names = Vec<(ResourceKind, String)>;
+
+/// What a command does with a side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It reads the data, which must be there.
+    Read,
+    /// It writes them.
+    Written,
+}
+
+/// What a command does with the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) role: Role,
+    /// Are messages moved too?
+    pub(super) with_messages: bool,
+}
+
+impl Target {
+    pub(super) const READ: Self = Self { role: Role::Read, with_messages: false };
+    pub(super) const WRITTEN: Self = Self { role: Role::Written, with_messages: false };
+}
 
 /// Both sides, open.
 pub(super) struct Sides {
@@ -73,25 +114,37 @@ pub(super) enum Opened {
     Side {
         side: Side,
         clock: SideClock,
+        /// A side without data in its place, while nothing is written: the first use makes a data folder.
+        empty: Option<Side>,
     },
     /// The place of a backup that is to be written.
     File(PathBuf),
 }
 
 impl Opened {
+    /// The side as long as nothing is written.
+    pub(super) fn planned(&self) -> Result<Side, Failure> {
+        match self {
+            Self::Side { empty: Some(empty), .. } => Ok(empty.clone()),
+            _ => self.side(),
+        }
+    }
+
     /// Failures: it is a file that is written.
     pub(super) fn side(&self) -> Result<Side, Failure> {
         match self {
             Self::Side { side, .. } => Ok(side.clone()),
-            Self::File(path) => Err(Failure::new(format!("there is no backup {}", path.display()))),
+            Self::File(path) => {
+                Err(Failure::new(format!("the backup {} is written as a whole", path.display())).hint("isobar backup"))
+            }
         }
     }
 }
 
 impl Sides {
-    pub(super) async fn open(args: &SidesArgs, with_messages: bool, output: &Output) -> Result<Self, Failure> {
+    pub(super) async fn open(args: &SidesArgs, target: Target, output: &Output) -> Result<Self, Failure> {
         match (&args.from, &args.to) {
-            (Some(from), Some(to)) => Self::open_named(from, to, &args.select, with_messages, output).await,
+            (Some(from), Some(to)) => Self::open_named(from, to, &args.select, target, output).await,
             _ => Self::open_places(args),
         }
     }
@@ -100,11 +153,15 @@ impl Sides {
         from: &SideName,
         to: &SideName,
         select: &SelectArgs,
-        with_messages: bool,
+        target: Target,
         output: &Output,
     ) -> Result<Self, Failure> {
-        if from == to {
+        if from == to || from.is_same_folder(to)? {
             return Err(Failure::new("both sides are the same"));
+        }
+        let with_messages = target.with_messages;
+        if with_messages && [from, to].iter().any(|side| matches!(side, SideName::File(_))) {
+            return Err(Failure::new("messages are not in a backup").hint("leave out --with-messages"));
         }
         let mut app = AppOfSides::new(select, with_messages, output);
         let names = app.names(from, to).await?;
@@ -114,10 +171,10 @@ impl Sides {
                 .hint("run the command in the folder of an app that has a trigger of messages, objects or writes"));
         }
         let to = match to {
-            SideName::File(path) => Opened::File(path.clone()),
-            other => app.open(other, &names, false).await?,
+            SideName::File(path) if target.role == Role::Written => Opened::File(path.clone()),
+            other => app.open(other, &names, target.role).await?,
         };
-        Ok(Self { from: app.open(from, &names, true).await?, to })
+        Ok(Self { from: app.open(from, &names, Role::Read).await?, to })
     }
 
     /// Single resources by their URLs.
@@ -142,7 +199,7 @@ impl Sides {
             for (kind, name, ..) in &pairs {
                 side = add(side, &environment, None, *kind, name)?;
             }
-            Ok::<_, Failure>(Opened::Side { side, clock: Arc::new(MachineClock) })
+            Ok::<_, Failure>(Opened::Side { side, clock: Arc::new(MachineClock), empty: None })
         };
         Ok(Self { from: side(&|pair| pair.2.clone())?, to: side(&|pair| pair.3.clone())? })
     }
@@ -166,17 +223,19 @@ struct AppOfSides<'a> {
     with_messages: bool,
     /// Their queues.
     queues: Vec<EventQueue>,
+    /// The backup that was opened, which takes time: all of it is checked.
+    backup: Option<(PathBuf, Backup)>,
 }
 
 impl<'a> AppOfSides<'a> {
     fn new(select: &'a SelectArgs, with_messages: bool, output: &'a Output) -> Self {
-        Self { select, output, app: None, with_messages, queues: Vec::new() }
+        Self { select, output, app: None, with_messages, queues: Vec::new(), backup: None }
     }
 
     /// The tables and buckets to move: those of the backup, of a stage, of the app, or of the folder, in this order.
     async fn names(&mut self, from: &SideName, to: &SideName) -> Result<Names, Failure> {
         if let SideName::File(path) = from {
-            let side = Backup::open(path, Arc::new(MachineClock))?.side();
+            let side = self.backup(path)?.side();
             if let SideName::Stage(..) = to {
                 self.manifest_of_stage(to).await?;
             }
@@ -193,10 +252,23 @@ impl<'a> AppOfSides<'a> {
             && !self.with_messages
             && (folder.is_some() || !Path::new("Cargo.toml").exists())
         {
-            let provider = local(folder.as_deref(), true)?;
+            let provider = local(folder.as_deref(), Role::Read)?;
             return Ok(provider.stored()?.into_iter().map(|(kind, name, _)| (kind, name)).collect());
         }
         self.manifest_of_app()
+    }
+
+    /// Opens a backup, once.
+    fn backup(&mut self, path: &Path) -> Result<Backup, Failure> {
+        match &self.backup {
+            Some((opened, backup)) if opened == path => Ok(backup.clone()),
+            _ => {
+                self.output.step("Checking", &path.display().to_string());
+                let backup = Backup::open(path, Arc::new(MachineClock))?;
+                self.backup = Some((path.to_owned(), backup.clone()));
+                Ok(backup)
+            }
+        }
     }
 
     fn manifest_of_app(&mut self) -> Result<Names, Failure> {
@@ -230,30 +302,30 @@ impl<'a> AppOfSides<'a> {
         &'b mut self,
         side: &'b SideName,
         names: &'b Names,
-        is_source: bool,
+        role: Role,
     ) -> BoxFuture<'b, Result<Opened, Failure>> {
         Box::pin(async move {
             match side {
                 SideName::File(path) => {
-                    let clock: SideClock = Arc::new(MachineClock);
-                    let side = Backup::open(path, Arc::clone(&clock))?.side().only(names);
-                    Ok(Opened::Side { side, clock })
+                    let side = self.backup(path)?.side().only(names);
+                    Ok(Opened::Side { side, clock: Arc::new(MachineClock), empty: None })
                 }
                 SideName::Local(folder) => {
-                    let provider = local(folder.as_deref(), is_source)?;
+                    let provider = local(folder.as_deref(), role)?;
                     let name = match folder {
                         Some(folder) => format!("local:{}", folder.display()),
                         None if provider.folder() == Path::new(".isobar") => "local".to_owned(),
                         None => format!("local:{}", provider.folder().display()),
                     };
                     let names: Vec<_> = names.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
+                    let is_new = !provider.folder().join(DATA).exists();
+                    let empty =
+                        is_new.then(|| Side::new(&name).with(&MemoryProvider::default(), &names)).transpose()?;
                     let mut side = Side::new(name).with(&provider, &names)?;
                     for queue in &self.queues {
                         side = side.with_queue(&provider, queue)?;
                     }
-                    // Opens the file, so that a folder that is in use is an error now.
-                    provider.stored()?;
-                    Ok(Opened::Side { side, clock: provider.clock() })
+                    Ok(Opened::Side { side, clock: provider.clock(), empty })
                 }
                 SideName::Stage(..) => self.open_stage(side, names).await,
             }
@@ -273,7 +345,7 @@ impl<'a> AppOfSides<'a> {
         for queue in &self.queues {
             opened = opened.with_queue(&*services.provider, queue)?;
         }
-        Ok(Opened::Side { side: opened, clock: services.provider.clock() })
+        Ok(Opened::Side { side: opened, clock: services.provider.clock(), empty: None })
     }
 }
 
@@ -298,25 +370,33 @@ fn add(
     }
 }
 
-/// The provider of a data folder. Failures: the source has no data.
-fn local(folder: Option<&Path>, is_source: bool) -> Result<LocalProvider, Failure> {
+/// The data folder of a side: a folder with data, or that of a project.
+fn data_folder(folder: &Path) -> PathBuf {
+    let inner = folder.join(".isobar");
+    let is_project = inner.join(DATA).exists() || folder.join("Cargo.toml").exists();
+    if !folder.join(DATA).exists() && is_project { inner } else { folder.to_owned() }
+}
+
+/// The provider of a data folder. Failures: there is no data to read.
+fn local(folder: Option<&Path>, role: Role) -> Result<LocalProvider, Failure> {
     let mut config = match folder {
-        // The folder of a project has its data in a folder of its own.
-        Some(folder) if !folder.join("isobar.redb").exists() && folder.join("Cargo.toml").exists() => {
-            LocalConfig::new(folder.join(".isobar"))
-        }
-        Some(folder) => LocalConfig::new(folder),
+        Some(folder) => LocalConfig::new(data_folder(folder)),
         None => Place::here(None)?.config,
     };
-    if is_source && !config.data.join("isobar.redb").exists() {
-        return Err(Failure::new(format!("there is no data in {}", config.data.display()))
+    let name = config.data.display().to_string();
+    if config.data.exists() && !config.data.is_dir() {
+        return Err(Failure::new(format!("{name} is no folder")).hint("a backup is file:NAME.isobar"));
+    }
+    if role == Role::Read && !config.data.join(DATA).exists() {
+        return Err(Failure::new(format!("there is no data in {name}"))
             .hint("run the app first, or name its folder: local:FOLDER"));
     }
     config.cache_bytes = CACHE;
     (config.imitates, config.chaos) = (None, None);
     let provider = LocalProvider::new(config);
     if provider.is_in_use() {
-        return Err(Failure::new("the app has its data folder open").hint("stop it, then run the command again"));
+        return Err(Failure::new(format!("a process has the data folder {name} open"))
+            .hint("stop the app, then run the command again"));
     }
     Ok(provider)
 }

@@ -323,8 +323,9 @@ fn not_complete() -> Error {
     Error::invalid_input("the backup is not complete: its end is missing; use another copy of it")
 }
 
-fn no_backup(error: io::Error) -> Error {
-    Error::invalid_input("it is no backup file of isobar, or it is damaged").with_source(error)
+/// The text of a reader of archives can contain what it read, so it is left out.
+fn no_backup(_: io::Error) -> Error {
+    Error::invalid_input("it is no backup file of isobar, or it is damaged")
 }
 
 fn cut(error: io::Error) -> Error {

@@ -50,6 +50,7 @@ impl BackupWriter {
     /// Begins a backup of these tables and buckets, from a side with this name. Errors: `Unavailable` of the disk.
     pub fn create(path: &Path, source: &Side) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::metadata(folder).map_err(|error| unusable(error).with_resource(path.display().to_string()))?;
         let file = NamedTempFile::with_prefix_in(".isobar-backup-", folder);
         // Its own error names a file that nobody knows.
         let file = file.map_err(|error| unusable(error.kind().into()).with_resource(path.display().to_string()))?;

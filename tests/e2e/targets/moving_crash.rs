@@ -51,10 +51,7 @@ fn main() -> ExitCode {
     let clouds = emulators.as_ref().map(|(moto, azurite)| Clouds {
         aws: format!("aws:{}", moto.url()),
         azure: format!("azure:{},{}", azurite.blob, azurite.table),
-        services: (
-            aws::Services { endpoint: moto.url(), account: "123456789012" },
-            azure::Services::storage(azurite),
-        ),
+        services: (aws::Services { endpoint: moto.url(), account: "123456789012" }, azure::Services::storage(azurite)),
     });
     let of_clouds = clouds.map_err(Clone::clone);
     let trials = vec![
@@ -109,7 +106,8 @@ fn open(side: &str) -> Result<Arc<dyn Provider>> {
                 ("AWS_ENDPOINT_URL", place),
                 ("ISOBAR_PREFIX", PREFIX),
             ];
-            let environment = environment.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
+            let environment =
+                environment.iter().fold(Environment::default(), |all, (name, value)| all.with_var(*name, *value));
             Arc::new(AwsProvider::new(AwsConfig::from_environment(&environment)?))
         }
         _ => {
@@ -223,9 +221,11 @@ impl Source<'_> {
         for _ in 0..self.load.items / share {
             table.delete(&key(random.below(self.load.items)), None).await.unwrap();
         }
-        let puts: BTreeMap<u64, u64> =
-            (0..self.load.items / share).map(|_| (random.below(self.load.items * 5 / 4), random.below(1 << 30))).collect();
-        for done in table.put_many(puts.iter().map(|(n, value)| Put::new(key(*n), format!("{value}"))).collect()).await {
+        let puts: BTreeMap<u64, u64> = (0..self.load.items / share)
+            .map(|_| (random.below(self.load.items * 5 / 4), random.below(1 << 30)))
+            .collect();
+        for done in table.put_many(puts.iter().map(|(n, value)| Put::new(key(*n), format!("{value}"))).collect()).await
+        {
             done.unwrap();
         }
         for _ in 0..self.load.objects / share {

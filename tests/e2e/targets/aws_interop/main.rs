@@ -22,8 +22,8 @@ use isobar_e2e::backends::account::{Account, deletes_what_it_makes};
 use isobar_e2e::backends::aws::{Aws, Services};
 use isobar_e2e::backends::cloud::{CloudUnderTest, Services as _};
 use isobar_e2e::emulators::{Emulator, Library, MINISTACK, MOTO, Program, Python};
-use isobar_e2e::{foreign_names, moved};
 use isobar_e2e::permissions::operations_are_those_of_the_rows;
+use isobar_e2e::{foreign_names, moved};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
