@@ -21,6 +21,7 @@ pub(crate) use enqueue::Enqueuer;
 pub(crate) use lane::Row;
 pub(crate) use look::{Waiting, each_message};
 pub(crate) use queue::{Leased, Queue};
+pub(crate) use record::number_in;
 
 /// The name of a queue in the file: `topic/clicks`, or `topic/clicks/index`. The source has its physical name.
 fn key(queue: &EventQueue) -> String {

@@ -105,6 +105,7 @@ mod tests {
     use std::sync::Arc;
 
     use isobar_abstraction::blob::PutOptions;
+    use isobar_abstraction::clock::ManualClock;
     use isobar_abstraction::pub_sub::Outgoing;
     use isobar_abstraction::{Cloud, EventQueue};
     use serde_json::json;
@@ -131,7 +132,7 @@ mod tests {
     async fn each_value_beyond_a_limit_is_found_and_the_folder_is_as_before() {
         let folder = tempfile::tempdir().unwrap();
         let config = LocalConfig::new(folder.path().join("data"));
-        let provider = LocalProvider::new(config.clone());
+        let provider = LocalProvider::with_clock(config.clone(), Arc::new(ManualClock::default()));
         write(&provider).await.unwrap();
         set_secret(&config.secrets, "token", json!("s3cret-value")).unwrap();
         let found = |provider: &LocalProvider, limits: &Limits| {
@@ -150,7 +151,7 @@ mod tests {
         (limits.object_key_bytes, limits.metadata_bytes, limits.secret_bytes) = (9, 9, 11);
         (limits.message_bytes, limits.message_attributes, limits.ordering_key_bytes) = (16, 0, 6);
         let row = |of: &str, entry: &str, what, size, limit| (of.to_owned(), entry.to_owned(), what, size, limit);
-        let message = |what, size, limit| row("topic `mail`", "message 1", what, size, limit);
+        let message = |what, size, limit| row("topic `mail`", "message 1767225600000-1", what, size, limit);
         let expected = [
             row("table `links`", "count", "counter", 1_000, 999),
             row("table `links`", "partition/sort-key", "partition key", 9, 8),

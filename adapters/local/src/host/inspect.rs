@@ -30,6 +30,7 @@ use serde_json::{Value, json};
 
 use super::{Stop, recorded};
 use crate::config::{Token, physical_name};
+use crate::pub_sub::number_in;
 use crate::state;
 
 pub(super) use endpoints::router;
@@ -113,7 +114,7 @@ impl Parameters {
     fn ids(&self) -> Result<Option<Vec<String>>, Error> {
         let id = |id: &str| {
             let wrong = || Error::invalid_input(format!("`ids` contains `{}`, which is not an id", host::excerpt(id)));
-            id.parse::<u64>().map(|_| id.to_owned()).map_err(|_| wrong())
+            number_in(id).map(|_| id.to_owned()).ok_or_else(wrong)
         };
         self.ids.as_ref().map(|ids| ids.split(',').map(id).collect()).transpose()
     }

@@ -7,7 +7,7 @@ use redb::WriteTransaction;
 use super::lane::{DEAD, Lane, note_time, take_sequence};
 use super::look::{open, row};
 use super::queue::Queue;
-use super::record::DeadLetterDetails;
+use super::record::{DeadLetterDetails, number_in};
 use crate::store::failed;
 
 /// The most dead letters of one transaction, which bounds its memory.
@@ -48,7 +48,7 @@ impl Queue {
     ) -> Result<usize> {
         // Read before the first is redriven, so that one that fails again meanwhile is not redriven twice.
         let mut ids: Vec<u64> = match ids {
-            Some(ids) => ids.iter().filter_map(|id| id.parse().ok()).collect(),
+            Some(ids) => ids.iter().filter_map(|id| number_in(id)).collect(),
             None => self.dead_ids(queue)?,
         };
         ids.sort_unstable();

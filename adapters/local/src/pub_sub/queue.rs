@@ -22,7 +22,7 @@ use super::held::Held;
 use super::lane::{
     BACKWARDS_MS, Encoded, Lane, LeasedRecord, append_in, follow_clock, note_time, subscribe_in, subscribed_in,
 };
-use super::record::{DeadLetterDetails, Record};
+use super::record::{DeadLetterDetails, Record, id_of};
 use crate::chaos::Chaos;
 use crate::store::Store;
 
@@ -136,7 +136,7 @@ impl Queue {
             let chaos = enqueuer.0.chaos.as_deref();
             let queues = subscribed_in(transaction, ResourceKind::Topic, &topic)?;
             let first = append_in(transaction, &queues, time.now_ms(), &messages, chaos)?;
-            Ok((first..).take(messages.len()).map(|id| MessageId::new(id.to_string())).collect())
+            Ok((first..).take(messages.len()).map(|id| MessageId::new(id_of(now_ms, id))).collect())
         };
         self.write(publish).await
     }

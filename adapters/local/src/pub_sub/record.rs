@@ -88,7 +88,7 @@ impl Record {
     /// The message at this place in the queue, on its delivery number `attempt`.
     pub(super) fn into_message(self, sequence: u64, attempt: u32) -> Message<Bytes> {
         let Header { id, name, published_ms, ordering_key, attributes, trace_parent } = self.header;
-        let id = name.unwrap_or_else(|| id.unwrap_or(sequence).to_string());
+        let id = name.unwrap_or_else(|| id_of(published_ms, id.unwrap_or(sequence)));
         let mut message = Message::new(MessageId::new(id), self.body, from_millis(published_ms));
         message.attributes = attributes;
         message.ordering_key = ordering_key;
@@ -96,6 +96,18 @@ impl Record {
         message.trace_parent = trace_parent.and_then(|text| text.parse().ok());
         message
     }
+}
+
+/// The id of a message by its number, which is of one data folder: data that are moved to another one can contain the ids of
+/// messages that were handled, so the time is in the id too.
+pub(super) fn id_of(published_ms: u64, number: u64) -> String {
+    format!("{published_ms}-{number}")
+}
+
+/// The number in an id, or that number alone.
+pub(crate) fn number_in(id: &str) -> Option<u64> {
+    let (published_ms, number) = id.split_once('-').unwrap_or(("0", id));
+    published_ms.parse::<u64>().ok().and(number.parse().ok())
 }
 
 /// Why a message is dead; stored before its record. The portable details have other names for their fields: existing data
@@ -133,9 +145,12 @@ impl DeadLetterDetails {
     }
 
     pub(super) fn into_letter(self, id: u64, record: Record) -> DeadLetter {
+        let is_brought = record.header.name.is_some();
         let mut message = record.into_message(id, self.attempts);
-        // By which it is redriven.
-        message.id = MessageId::new(id.to_string());
+        if is_brought {
+            // By which it is redriven.
+            message.id = MessageId::new(id.to_string());
+        }
         DeadLetter::new(&message, self.reason, from_millis(self.died_ms))
     }
 }

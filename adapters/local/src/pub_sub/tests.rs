@@ -16,7 +16,7 @@ use isobar_abstraction::{ErrorKind, EventQueue, TraceParent};
 use tempfile::TempDir;
 
 use super::lane::Row;
-use super::{Leased, Queue};
+use super::{Leased, Queue, number_in};
 use crate::store::Store;
 
 /// A queue with the topic `jobs` subscribed.

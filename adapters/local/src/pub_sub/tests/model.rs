@@ -32,7 +32,7 @@ impl Model {
         self.alive.insert(self.sequence, Entry { id, key, due, attempt: 1, leased: false });
     }
 
-    fn lease(&mut self, now: SystemTime, limit: usize) -> Vec<(String, u32)> {
+    fn lease(&mut self, now: SystemTime, limit: usize) -> Vec<(u64, u32)> {
         let mut keys = BTreeSet::new();
         let mut due: Vec<_> = self
             .alive
@@ -43,7 +43,7 @@ impl Model {
         due.sort_by_key(|(sequence, entry)| (entry.due, **sequence));
         let lease = |entry: &mut Entry| {
             entry.leased = true;
-            (entry.id.to_string(), entry.attempt)
+            (entry.id, entry.attempt)
         };
         due.into_iter().take(limit).map(|(_, entry)| lease(entry)).collect()
     }
@@ -124,7 +124,8 @@ impl Game {
 
     async fn lease(&mut self, limit: usize) {
         let leased = self.bench.lease(limit).await;
-        let deliveries = leased.iter().map(|leased| (leased.message.id.to_string(), leased.message.attempt));
+        let deliveries =
+            leased.iter().map(|leased| (number_in(leased.message.id.as_str()).unwrap(), leased.message.attempt));
         let expected = self.model.lease(self.bench.clock.now(), limit);
         assert_eq!(deliveries.collect::<Vec<_>>(), expected);
         self.leased.extend(leased);
