@@ -13,6 +13,7 @@ use isobar::aws::{AwsConfig, AwsProvider};
 use isobar::driver::key_value::{KeyValue, Put};
 use isobar::driver::{Environment, Location, Provider, ResourceKind, ResourceUrl};
 use isobar::local::{LocalConfig, LocalProvider};
+use isobar::memory::MemoryProvider;
 use isobar::{BoxError, Cloud, Result};
 use isobar_azure::{AzureConfig, AzureProvider};
 use isobar_conformance::Absent;
@@ -23,6 +24,8 @@ use isobar_moving::backup::Backup;
 use isobar_moving::{Difference, Journal, Options, Place, Report, Side, Watch, backup, migrate, verify};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::net::{TcpListener, TcpStream};
 
 /// The argument with which a trial starts its own binary as the process that moves: `move-child FROM TO JOURNAL`.
 const CHILD: &str = "move-child";
@@ -65,18 +68,23 @@ fn main() -> ExitCode {
             runtime().block_on(backup_survives());
             Ok(())
         }),
-        Trial::ignorable_test("moving_crash::from_aws_to_azure_and_back", move || match of_clouds {
-            Err(absent) if absent.is_required() => Err(Failed::from(absent.reason)),
-            Err(absent) => Ok(Completion::ignored_with(absent.reason)),
-            Ok(clouds) => {
-                runtime().block_on(clouds.survive());
-                Ok(Completion::Completed)
-            }
-        }),
+        with_clouds("from_aws_to_azure_and_back", of_clouds.clone(), |clouds| runtime().block_on(clouds.survive())),
+        with_clouds("on_a_bad_network", of_clouds, |clouds| runtime().block_on(clouds.survive_network())),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(emulators);
     conclusion.exit_code()
+}
+
+fn with_clouds(name: &str, clouds: Result<Clouds, Absent>, check: fn(Clouds)) -> Trial {
+    Trial::ignorable_test(format!("moving_crash::{name}"), move || match clouds {
+        Err(absent) if absent.is_required() => Err(Failed::from(absent.reason)),
+        Err(absent) => Ok(Completion::ignored_with(absent.reason)),
+        Ok(clouds) => {
+            check(clouds);
+            Ok(Completion::Completed)
+        }
+    })
 }
 
 fn start_emulators() -> Result<(Emulator, Azurite), Absent> {
@@ -163,8 +171,9 @@ struct Load {
     kills: u32,
 }
 
-const LARGE: Load = Load { items: 3_000, objects: 40, large: 20 << 20, moves: 4, kills: 7 };
-const SMALL: Load = Load { items: 200, objects: 12, large: (17 << 20) + 1, moves: 2, kills: 4 };
+const LARGE: Load = Load { items: 3_000, objects: 40, large: 20 << 20, moves: 3, kills: 10 };
+const BACKED: Load = Load { large: 9 << 20, ..LARGE };
+const SMALL: Load = Load { items: 200, objects: 12, large: (17 << 20) + 1, moves: 2, kills: 5 };
 
 struct Random(u64);
 
@@ -211,7 +220,7 @@ impl Source<'_> {
             files.put(object(n), format!("content {n}").repeat(500)).await.unwrap();
         }
         for n in 0..2 {
-            files.put(format!("large{n}"), large(self.load.large, n)).await.unwrap();
+            files.put(format!("large{n}"), large(self.load.large >> n, n)).await.unwrap();
         }
     }
 
@@ -234,7 +243,7 @@ impl Source<'_> {
         }
         match random.below(4) {
             0 => drop(files.delete("large0").await),
-            1 => drop(files.put("large1", large(self.load.large, random.below(200))).await.unwrap()),
+            1 => drop(files.put("large1", large(self.load.large >> 1, random.below(200))).await.unwrap()),
             _ => {}
         }
     }
@@ -311,28 +320,25 @@ async fn survives(from: &str, to: &str, folder: &Path, load: &Load) {
         files.put(OWN, "was there").await.unwrap();
     }
     let began = Instant::now();
-    let (mut kills, mut within) = (0, Duration::from_millis(600));
-    for _ in 0..load.moves {
-        let mut left = load.kills;
-        while left > 0 {
-            left -= 1;
+    let (mut kills, mut ended, mut within) = (0, 0, Duration::from_millis(1_200));
+    for number in 1..=load.moves {
+        while kills < number * load.kills && ended < 100 {
             match run_and_kill(from, to, &journal, within, &mut random) {
                 true => kills += 1,
-                // It had nothing to do any more.
-                false => source.change(&mut random, 10).await,
+                false => ended += 1,
             }
             if random.below(3) == 0 {
                 source.change(&mut random, 20).await;
             }
         }
-        within = within.min(run(from, to, &journal).max(Duration::from_millis(200)));
+        within = run(from, to, &journal);
         check(from, to).await;
         source.change(&mut random, 5).await;
     }
     run(from, to, &journal);
     check(from, to).await;
-    eprintln_line(&format!("{from} to {to}: {kills} kills in {:?}", began.elapsed()));
-    assert!(kills >= load.moves * load.kills / 2, "only {kills} processes were killed");
+    eprintln_line(&format!("{from} to {to}: {kills} kills in {:?}; {ended} runs ended before", began.elapsed()));
+    assert_eq!(kills, load.moves * load.kills);
 }
 
 /// The file is always a whole backup, of this run or of an earlier one.
@@ -340,23 +346,29 @@ async fn backup_survives() {
     let (folder, mut random) = (tempfile::tempdir().unwrap(), Random::new());
     let (from, file) = (format!("local:{}", folder.path().join("from").display()), folder.path().join("all.isobar"));
     let to = format!("file:{}", file.display());
-    let source = Source { side: &from, load: &LARGE };
+    let source = Source { side: &from, load: &BACKED };
     source.fill().await;
-    let within = run(&from, &to, folder.path());
-    let mut kills = 0;
-    for _ in 0..8 {
+    let mut within = run(&from, &to, folder.path());
+    let (mut kills, mut runs) = (0, 0);
+    while kills < 8 && runs < 30 {
+        runs += 1;
         source.change(&mut random, 20).await;
-        kills += u32::from(run_and_kill(&from, &to, folder.path(), within, &mut random));
+        let began = Instant::now();
+        match run_and_kill(&from, &to, folder.path(), within, &mut random) {
+            true => kills += 1,
+            false => within = within.min(began.elapsed()).mul_f32(0.7),
+        }
         Backup::open(&file, open(&from).unwrap().clock()).unwrap();
     }
     run(&from, &to, folder.path());
     let opened = Backup::open(&file, open(&from).unwrap().clock()).unwrap();
     let reports = verify(&side(&from).unwrap(), &opened.side(), false, &Options::default(), &()).await.unwrap();
     assert!(reports.iter().all(Report::is_equal), "{reports:?}");
-    eprintln_line(&format!("{kills} kills of a backup, each within {within:?}"));
-    assert!(kills >= 3, "only {kills} processes were killed");
+    eprintln_line(&format!("{kills} of {runs} backups were killed, each within {within:?}"));
+    assert_eq!(kills, 8);
 }
 
+#[derive(Clone)]
 struct Clouds {
     aws: String,
     azure: String,
@@ -385,5 +397,73 @@ impl Clouds {
             run_and_kill(&self.azure, &self.aws, &journal, Duration::from_millis(1_500), &mut random);
         }
         run(&self.azure, &self.aws, &journal);
+        let (from, to) = (side(&self.azure).unwrap(), side(&self.aws).unwrap());
+        let reports = verify(&from, &to, false, &Options::default(), &()).await.unwrap();
+        assert!(reports.iter().all(|it| it.compared.missing == 0 && it.compared.different == 0), "{reports:?}");
     }
+
+    /// Connections break off, and requests are rejected, to the target first and then to the source.
+    async fn survive_network(&self) {
+        let moto = self.services.0.endpoint.trim_start_matches("http://").to_owned();
+        let network = bad_network(moto, Random::new()).await;
+        let services = aws::Services { endpoint: network, ..self.services.0.clone() };
+        let amazon = services.open("network-").await.unwrap();
+        let items = Location::new(ResourceKind::Table, "items");
+        let [from, back] = [MemoryProvider::default(), MemoryProvider::default()];
+        let (table, bucket) = (from.key_value(&items).unwrap(), Cloud::new(Arc::new(from.clone())).bucket("files"));
+        for done in table.put_many((0..1_500).map(|n| Put::new(key(n), format!("value {n}"))).collect()).await {
+            done.unwrap();
+        }
+        for n in 0..60 {
+            bucket.put(object(n), format!("content {n}").repeat(2_000)).await.unwrap();
+        }
+        bucket.put("large", large(17 << 20, 1)).await.unwrap();
+        let resources = [(ResourceKind::Table, "items"), (ResourceKind::Bucket, "files")];
+        let side = |provider: &dyn Provider| Side::new("side").with(provider, &resources).unwrap();
+        // Opening makes the table and the bucket.
+        let cloud = Side::new("aws").with(&*amazon.provider(), &resources).unwrap();
+        for (from, to) in [(&side(&from), &cloud), (&cloud, &side(&back))] {
+            let began = Instant::now();
+            let moved = migrate(from, to, &Journal::in_memory().unwrap(), &Options::default(), &()).await.unwrap();
+            eprintln_line(&format!("{:?} on a bad network", began.elapsed()));
+            assert!(moved.iter().all(Report::is_equal), "{moved:?}");
+        }
+    }
+}
+
+/// A proxy whose connections carry some bytes and break off then, in the middle of a request or a response. Some reject their
+/// first request.
+async fn bad_network(target: String, mut random: Random) -> String {
+    const REJECTED: [&str; 4] = [
+        "503 Slow Down\r\nretry-after: 1",
+        "503 Slow Down",
+        "429 Too Many Requests",
+        "500 Internal Server Error",
+    ];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (target, rejected) = (target.clone(), REJECTED.get(random.below(40) as usize));
+            let (sent, received) = (1_000 + random.below(12 << 20), 1_000 + random.below(12 << 20));
+            tokio::spawn(async move {
+                let (mut read, mut write) = client.split();
+                if let Some(status) = rejected {
+                    // The connection closes, so the rest of the request is of no use.
+                    let _ = read.read(&mut [0; 65_536]).await;
+                    let response = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                    let _ = write.write_all(response.as_bytes()).await;
+                    return;
+                }
+                let mut server = TcpStream::connect(target).await.unwrap();
+                let (response, mut request) = server.split();
+                let (mut from_client, mut from_server) = (read.take(sent), response.take(received));
+                tokio::select! {
+                    _ = copy(&mut from_client, &mut request) => {}
+                    _ = copy(&mut from_server, &mut write) => {}
+                }
+            });
+        }
+    });
+    url
 }
