@@ -75,6 +75,9 @@ pub(crate) enum Change {
     Fact { name: String, value: Option<String> },
 }
 
+/// The number of an intent, and the items that are about to be written, with their hashes.
+pub(crate) type Intent = (u64, Vec<(Key, u128)>);
+
 type Job = (Change, Option<oneshot::Sender<Result<()>>>);
 
 /// The journal of one pair of sides. Only one process can have it open.
@@ -250,7 +253,7 @@ impl Journal {
     }
 
     /// The intents of a resource whose writes are not known to have been made.
-    pub(crate) fn intents(&self, resource: u16) -> Result<Vec<(u64, Vec<(Key, u128)>)>> {
+    pub(crate) fn intents(&self, resource: u16) -> Result<Vec<Intent>> {
         let intents = self.database.begin_read().map_err(failed)?.open_table(INTENTS).map_err(failed)?;
         let mut found = Vec::new();
         for row in intents.range((resource, 0)..=(resource, u64::MAX)).map_err(failed)? {

@@ -304,7 +304,7 @@ impl Copy<'_> {
         let (equal, other): (Vec<_>, Vec<_>) =
             items.into_iter().zip(found).partition(|((_, hash), found)| is_equal(*hash, found));
         let equal: Vec<_> =
-            equal.into_iter().map(|((item, hash), _)| (item.key.clone(), ItemRecord { hash, ours: false })).collect();
+            equal.into_iter().map(|((item, hash), _)| (item.key, ItemRecord { hash, ours: false })).collect();
         if !equal.is_empty() {
             run.journal.note(Change::Wrote { resource, number: None, items: equal })?;
         }

@@ -47,7 +47,9 @@ const CHUNKS: TableDefinition<'_, (&str, u64), (u64, u64)> = TableDefinition::ne
 /// The place of a line, by table, partition and sort key.
 const LINES: TableDefinition<'_, (&str, &str, &str), (u64, u64)> = TableDefinition::new("lines");
 /// The offset of the content, its size, its hash, and the description of an object, by bucket and stored name.
-const OBJECTS: TableDefinition<'_, (&str, &str), (u64, u64, &str, &[u8])> = TableDefinition::new("objects");
+const OBJECTS: TableDefinition<'_, (&str, &str), ObjectRow> = TableDefinition::new("objects");
+
+type ObjectRow = (u64, u64, &'static str, &'static [u8]);
 
 /// A backup file that was checked completely.
 #[derive(Debug, Clone)]
