@@ -121,10 +121,9 @@ pub(crate) struct Content {
 impl Content {
     /// Takes out what the target had by itself.
     pub(crate) fn split(mut self, mark: &str) -> (Self, Self) {
-        let mut own = Self::default();
-        own.items = self.items.extract_if(.., |key, _| key.0.starts_with(mark)).collect();
-        own.objects = self.objects.extract_if(.., |name, _| name.starts_with(mark)).collect();
-        (own, self)
+        let items = self.items.extract_if(.., |key, _| key.0.starts_with(mark)).collect();
+        let objects = self.objects.extract_if(.., |name, _| name.starts_with(mark)).collect();
+        (Self { items, objects }, self)
     }
 
     /// The first differences, for the message of a failed test.

@@ -434,12 +434,8 @@ impl Clouds {
 /// A proxy whose connections carry some bytes and break off then, in the middle of a request or a response. Some reject their
 /// first request.
 async fn bad_network(target: String, mut random: Random) -> String {
-    const REJECTED: [&str; 4] = [
-        "503 Slow Down\r\nretry-after: 1",
-        "503 Slow Down",
-        "429 Too Many Requests",
-        "500 Internal Server Error",
-    ];
+    const REJECTED: [&str; 4] =
+        ["503 Slow Down\r\nretry-after: 1", "503 Slow Down", "429 Too Many Requests", "500 Internal Server Error"];
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
