@@ -180,9 +180,11 @@ impl BucketMove<'_> {
             }
             let e_tag = object.meta.e_tag.clone();
             let store = self.to.driver.object_store();
-            let intend = |hash| {
+            let intend = |hash| async {
                 let record = Some(ObjectRecord { intent: Some(hash), ..before.clone() });
-                self.run.journal.write(Change::Object { resource: self.resource, name: name.to_owned(), record })
+                let change = Change::Object { resource: self.resource, name: name.to_owned(), record };
+                // A journal that fails is no fault of the target: nothing is repeated then.
+                self.run.journal.write(change).await.inspect_err(|error| self.run.ending.fail(error.clone()))
             };
             let (hash, size, written) = upload::object(&*store, object, attributes, &self.run.ending, intend).await?;
             Ok(Some((hash, size, written.e_tag, e_tag)))
