@@ -171,6 +171,7 @@ impl BucketMove<'_> {
         let unfit = Mutex::new(None);
         let copy = || async {
             let Some(object) = self.open(self.from, source).await? else { return Ok(None) };
+            self.run.source.request().await?;
             self.run.source.bytes(object.meta.size).await?;
             self.run.target.bytes(object.meta.size).await?;
             let attributes = carried(&object.attributes);
@@ -213,9 +214,9 @@ impl BucketMove<'_> {
 
     /// Opens an object; `None` if it does not exist any more.
     async fn open(&self, side: &BucketSide, meta: &ObjectMeta) -> Result<Option<GetResult>> {
-        let got = side.driver.object_store().get_opts(&meta.location, GetOptions::default()).await;
-        match got.map_err(Error::from) {
-            Ok(got) => Ok(Some(got)),
+        let response = side.driver.object_store().get_opts(&meta.location, GetOptions::default()).await;
+        match response.map_err(Error::from) {
+            Ok(response) => Ok(Some(response)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -286,7 +287,7 @@ impl BucketMove<'_> {
         let options = || GetOptions::default().with_head(true);
         let head = || async { store.get_opts(&meta.location, options()).await.map_err(Error::from) };
         match self.run.target.run(head).await {
-            Ok(got) => Ok(Some(got.meta)),
+            Ok(response) => Ok(Some(response.meta)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

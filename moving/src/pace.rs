@@ -17,7 +17,7 @@ const MOST: usize = 64;
 const FIRST: usize = 16;
 
 /// For how long a request is repeated that fails each time. The adapter has repeated it before that.
-const PATIENCE: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(120);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -25,7 +25,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// Limits of the requests to each side.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Rates {
-    /// Requests per second.
+    /// Requests per second. A page of a scan is one, and so is each item that is written or read by its key.
     pub requests: Option<f64>,
     /// Millions of bytes per second.
     pub megabytes: Option<f64>,
@@ -75,16 +75,39 @@ impl Pace {
         }
     }
 
-    /// Runs a request that may be repeated, until it succeeds, fails for good or has failed for two minutes. Errors: those of the
-    /// request; [`stopped`] where it waits when the run ends.
+    /// The most items of one request: those of a second, where the user limits the requests.
+    pub(crate) fn most_items(&self, most: usize) -> usize {
+        // A number of requests is positive, and a cast of one that is too large is the largest number.
+        self.requests.as_ref().map_or(most, |bucket| most.min(bucket.rate as usize).max(1))
+    }
+
+    /// Waits for a request inside of another one.
+    pub(crate) async fn request(&self) -> Result<()> {
+        match &self.requests {
+            Some(bucket) => self.unless_ending(bucket.take(1.0)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// [`run_many`](Self::run_many) for a request that counts as one.
     pub(crate) async fn run<T, F: Future<Output = Result<T>>>(&self, request: impl Fn() -> F) -> Result<T> {
+        self.run_many(1, request).await
+    }
+
+    /// Runs a request of so many items that may be repeated, until it succeeds, fails for good or has failed for two minutes. Errors: those of the
+    /// request; [`stopped`] where it waits when the run ends.
+    pub(crate) async fn run_many<T, F: Future<Output = Result<T>>>(
+        &self,
+        items: usize,
+        request: impl Fn() -> F,
+    ) -> Result<T> {
         let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
-            let error = match self.once(&request).await {
+            let error = match self.once(items, &request).await {
                 Err(error) if error.is_retryable() && !is_stopped(&error) => error,
                 done => return done,
             };
-            let left = PATIENCE.checked_sub(began.elapsed());
+            let left = LIMIT.checked_sub(began.elapsed());
             let wait = error.retry_after().unwrap_or(pause);
             if left.is_none_or(|left| left < wait) {
                 return Err(error);
@@ -95,9 +118,9 @@ impl Pace {
         }
     }
 
-    async fn once<T, F: Future<Output = Result<T>>>(&self, request: &impl Fn() -> F) -> Result<T> {
+    async fn once<T, F: Future<Output = Result<T>>>(&self, items: usize, request: &impl Fn() -> F) -> Result<T> {
         if let Some(bucket) = &self.requests {
-            self.unless_ending(bucket.take(1.0)).await?;
+            self.unless_ending(bucket.take(items as f64)).await?;
         }
         let _entered = self.unless_ending(self.enter()).await?;
         let done = request().await;

@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
         self.check_stop()
     }
 
-    /// Reports what cannot be carried. Errors: `InvalidInput`, unless it is to be left out.
+    /// Reports what cannot be carried. Errors: `InvalidInput`, unless it may be left out.
     pub(crate) fn unfit(&self, at: &Place, why: &str) -> Result<()> {
         self.watch.unfit(at, why);
         match self.options.skip_unfit {

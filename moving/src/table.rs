@@ -117,8 +117,8 @@ impl TableMove<'_> {
         keys: &[Key],
     ) -> Result<Vec<Option<Item>>> {
         let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(KEYS) {
-            found.extend(pace.run(|| side.driver.get_many(keys)).await?);
+        for keys in keys.chunks(pace.most_items(KEYS)) {
+            found.extend(pace.run_many(keys.len(), || side.driver.get_many(keys)).await?);
         }
         Ok(found)
     }
@@ -204,7 +204,7 @@ impl TableMove<'_> {
             *left.lock() = again;
             retried.map_or(Ok(()), Err)
         };
-        self.run.target.run(attempt).await?;
+        self.run.target.run_many(items.len(), attempt).await?;
         Ok(refused.into_inner())
     }
 }
@@ -351,7 +351,7 @@ pub(crate) fn pages<'a>(
     segment: u32,
     segments: u32,
 ) -> impl Stream<Item = Result<Vec<Item>>> + Send + 'a {
-    let first = ScanSegment::new(segment, segments, FIRST_PAGE);
+    let first = ScanSegment::new(segment, segments, pace.most_items(FIRST_PAGE));
     stream::try_unfold(Some(first), move |request| async move {
         let Some(mut request) = request else { return Ok(None) };
         let Items { items, resume, .. } = pace.run(|| side.driver.scan(&request)).await?;
@@ -359,7 +359,7 @@ pub(crate) fn pages<'a>(
         pace.bytes(bytes as u64).await?;
         // The next page has about the same items: as many of them as fit, but not many more than before.
         let fitting = items.len().saturating_mul(PAGE_BYTES) / bytes.max(1);
-        request.limit = fitting.clamp(1, request.limit.saturating_mul(4).min(LARGEST_PAGE));
+        request.limit = fitting.clamp(1, request.limit.saturating_mul(4).min(pace.most_items(LARGEST_PAGE)));
         let next = resume.map(|after| request.with_after(after));
         Ok(Some((items, next)))
     })

@@ -1,4 +1,4 @@
-//! How fast data move: tables between folders and into emulators, and objects from S3 to Azure beside `rclone sync`.
+//! How fast data move: tables between folders and into emulators, and objects from S3 to Azure next to `rclone sync`.
 //!
 //! ```text
 //! cargo run --release -p isobar-benches --bin moving -- tables FOLDER [ITEMS]
@@ -97,7 +97,7 @@ async fn tables(folder: &Path, items: usize) {
     println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
 }
 
-/// From memory into each emulator and back, beside what the emulator does with the same requests alone.
+/// From memory into each emulator and back, next to what the emulator does with the same requests alone.
 async fn emulators() {
     let moto = Emulator::start(&Python::ready().unwrap(), MOTO, &[]).unwrap();
     let azurite = Azurite::start(&Node::ready().unwrap()).unwrap();

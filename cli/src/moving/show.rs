@@ -247,13 +247,13 @@ impl<'a> Show<'a> {
         ];
         // Columns without a number are left out, but for the main ones.
         let rows: Vec<_> = reports.iter().map(row).collect();
-        let shown: Vec<usize> = (0..head.len())
+        let columns: Vec<usize> = (0..head.len())
             .filter(|column| {
                 [0, 5].contains(column) || rows.iter().any(|row| !["", "0"].contains(&row[*column].as_str()))
             })
             .collect();
-        let pick = |row: &[String; 10]| shown.iter().map(|column| row[*column].clone()).collect::<Vec<_>>();
-        let heads: Vec<&str> = shown.iter().map(|column| head[*column]).collect();
+        let pick = |row: &[String; 10]| columns.iter().map(|column| row[*column].clone()).collect::<Vec<_>>();
+        let heads: Vec<&str> = columns.iter().map(|column| head[*column]).collect();
         output.grid(&heads, &rows.iter().map(pick).collect::<Vec<_>>());
         let text = if is_equal { "both sides are equal" } else { "the sides are not equal" };
         output.step(if is_equal { "Equal" } else { "Different" }, &format!("{text}, after {}", span(seconds)));

@@ -117,7 +117,7 @@ pub(super) enum Opened {
         /// A side without data in its place, while nothing is written: the first use makes a data folder.
         empty: Option<Side>,
     },
-    /// The place of a backup that is to be written.
+    /// The place of a backup to write.
     File(PathBuf),
 }
 

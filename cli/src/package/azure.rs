@@ -252,7 +252,7 @@ impl<'a> Azure<'a> {
         settings.into_iter().collect()
     }
 
-    /// The settings with which a person, who is no managed identity, finds the resources.
+    /// The settings with which a person, without a managed identity, finds the resources.
     fn places(&self) -> Vec<(String, String)> {
         let is_place = |name: &str| {
             let placed = ResourceKind::OWN.iter().any(|kind| name.starts_with(&kind.variable_prefix()));

@@ -42,7 +42,7 @@ const SUMMED: usize = 4_096;
 
 /// A backup file in the making.
 ///
-/// It is made beside its place, and takes it in [`finish`](Self::finish). Without that it is removed.
+/// It is made next to its place, and takes it in [`finish`](Self::finish). Without that it is removed.
 #[derive(Debug, Clone)]
 pub struct BackupWriter(Arc<Mutex<Writer>>);
 
@@ -52,7 +52,7 @@ impl BackupWriter {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::metadata(folder).map_err(|error| unusable(error).with_resource(path.display().to_string()))?;
         let file = NamedTempFile::with_prefix_in(".isobar-backup-", folder);
-        // Its own error names a file that nobody knows.
+        // Its own error names a temporary file.
         let file = file.map_err(|error| unusable(error.kind().into()).with_resource(path.display().to_string()))?;
         let names = |kind| source.names().filter(|(of, _)| *of == kind).map(|(_, name)| name.to_owned()).collect();
         let head = Head {

@@ -24,7 +24,7 @@ pub(super) async fn list(folder: &FolderArgs, queue: Option<&str>, output: &Outp
     let mut found = Vec::new();
     for (label, backlog) in queues(folder, queue, output).await? {
         let dead = dead_letters(&*backlog, LISTED).await?;
-        found.extend(dead.into_iter().map(|it| (label.clone(), shown(it))));
+        found.extend(dead.into_iter().map(|it| (label.clone(), as_json(it))));
     }
     Ok(found)
 }
@@ -76,7 +76,7 @@ fn label(queue: &EventQueue) -> String {
 }
 
 /// A dead letter in the form of that of the local app.
-fn shown(message: BacklogMessage) -> Value {
+fn as_json(message: BacklogMessage) -> Value {
     let dead = message.into_dead_letter();
     let body = String::from_utf8_lossy(&dead.body);
     json!({

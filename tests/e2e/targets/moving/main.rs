@@ -3,98 +3,40 @@
 //! Each side is filled once, by the portable types. The sides that need programs are ignored with the reason where one is missing.
 #![allow(clippy::unwrap_used, clippy::panic)] // a target fails by panicking
 
+mod backends;
+mod data;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use isobar::blob::key;
-use isobar::clock::ManualClock;
 use isobar::driver::key_value::Put;
 use isobar::driver::pub_sub::{
     Backlog, BacklogMessage, BacklogPart, DeadLetterDetails, Message, MessageId, dead_letters,
 };
-use isobar::driver::{Location, Provider, ResourceKind};
-use isobar::local::{LocalConfig, LocalProvider};
-use isobar::memory::MemoryProvider;
-use isobar::object_store::{Attribute, Attributes, PutMultipartOptions, PutOptions};
+use isobar::driver::{Clock, Location, ResourceKind};
+use isobar::object_store::{Attribute, Attributes, PutOptions};
 use isobar::{Cloud, Error, EventQueue};
+use isobar_conformance::TrialResult;
 use isobar_conformance::strange::{STRANGE_KEYS, STRANGE_SORTS};
-use isobar_conformance::{Absent, TrialResult};
-use isobar_e2e::backends::cloud::{CloudUnderTest, Services};
-use isobar_e2e::backends::{aws, azure, gcp};
-use isobar_e2e::emulators::{Azurite, CosmosEmulator, CosmosProgram, Emulator, MOTO, Node, Python};
 use isobar_moving::backup::Backup;
 use isobar_moving::{Difference, Journal, Options, Place, Report, Side, Watch, backup, migrate, move_messages, verify};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tokio::sync::OnceCell;
+
+use backends::{Backend, Opened, backends};
 
 const RESOURCES: [(ResourceKind, &str); 2] = [(ResourceKind::Table, "items"), (ResourceKind::Bucket, "files")];
 
 /// The longest time of one trial.
 const LIMIT: Duration = Duration::from_secs(180);
-
-/// One backend.
-type Open = Box<dyn Fn(String) -> BoxFuture<'static, Result<Opened, Error>> + Send + Sync>;
-
-#[derive(Clone)]
-struct Opened {
-    provider: Arc<dyn Provider>,
-    clock: ManualClock,
-    /// The backlog of a queue, which exists then.
-    backlog: Arc<dyn Fn(&EventQueue) -> Result<Arc<dyn Backlog>, Error> + Send + Sync>,
-    _keep: Arc<dyn Send + Sync>,
-}
-
-impl Opened {
-    fn new(provider: impl Provider, clock: &ManualClock, keep: impl Send + Sync + 'static) -> Self {
-        let provider: Arc<dyn Provider> = Arc::new(provider);
-        let of = Arc::clone(&provider);
-        let backlog = Arc::new(move |queue: &EventQueue| of.backlog(queue));
-        Self { provider, clock: clock.clone(), backlog, _keep: Arc::new(keep) }
-    }
-
-    fn side(&self, name: &str) -> Side {
-        Side::new(name).with(&*self.provider, &RESOURCES).unwrap()
-    }
-}
-
-struct Backend {
-    name: &'static str,
-    open: Result<Open, Absent>,
-    filled: OnceCell<Opened>,
-}
-
-impl Backend {
-    fn new(name: &'static str, open: Result<Open, Absent>) -> Arc<Self> {
-        Arc::new(Self { name, open, filled: OnceCell::new() })
-    }
-
-    /// A part of it that no other trial uses.
-    async fn fresh(&self) -> Opened {
-        static OPENED: AtomicU32 = AtomicU32::new(1);
-        let prefix = format!("m{}-", OPENED.fetch_add(1, Ordering::Relaxed));
-        let open = self.open.as_ref().map_err(|absent| absent.reason.clone()).unwrap();
-        open(prefix).await.unwrap()
-    }
-
-    /// A part that has data which are hard to move.
-    async fn filled(&self) -> Opened {
-        let fill = async || {
-            let opened = self.fresh().await;
-            fill(&opened).await.unwrap();
-            opened
-        };
-        self.filled.get_or_init(fill).await.clone()
-    }
-}
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -163,123 +105,6 @@ fn trial(name: String, from: &Arc<Backend>, to: &Arc<Backend>, check: Check) -> 
     })
 }
 
-/// All backends, and what must live as long as they are used.
-fn backends(listed: bool) -> (Vec<Arc<Backend>>, impl Sized) {
-    let memory: Open = Box::new(|_| {
-        Box::pin(async {
-            let provider = MemoryProvider::default();
-            let clock = provider.manual_clock().clone();
-            Ok(Opened::new(provider, &clock, ()))
-        })
-    });
-    let local: Open = Box::new(|_| {
-        Box::pin(async {
-            let (folder, clock) = (TempDir::new().unwrap(), ManualClock::default());
-            let provider = LocalProvider::with_clock(LocalConfig::new(folder.path()), Arc::new(clock.clone()));
-            Ok(Opened::new(provider, &clock, folder))
-        })
-    });
-    let only_listed = || Absent::new("nothing", "only listed");
-    let moto = if listed { Err(only_listed()) } else { Python::ready() }
-        .map(|python| Emulator::start(&python, MOTO, &[]).unwrap());
-    let azurite = if listed { Err(only_listed()) } else { Node::ready() }.map(|node| Azurite::start(&node).unwrap());
-    let cosmos = if listed { Err(only_listed()) } else { CosmosProgram::ready() }
-        .map(|program| CosmosEmulator::start(&program).unwrap());
-    let google = if listed { Err(only_listed()) } else { gcp::Services::start() };
-    let storage = azurite.as_ref().map(azure::Services::storage).map_err(Clone::clone);
-    let of_moto = moto.as_ref().map(|moto| aws::Services { endpoint: moto.url(), account: "123456789012" });
-    let of_cosmos = match (&storage, &cosmos) {
-        (Ok(storage), Ok(cosmos)) => Ok(storage.clone().with_cosmos(&cosmos.endpoint)),
-        (Err(absent), _) => Err(absent.clone()),
-        (_, Err(absent)) => Err(absent.clone()),
-    };
-    let of_google = google.as_ref().map(|(services, _)| services.clone());
-    let backends = vec![
-        Backend::new("memory", Ok(memory)),
-        Backend::new("local", Ok(local)),
-        Backend::new("moto", of_moto.map(opens).map_err(Clone::clone)),
-        Backend::new("cosmos", of_cosmos.map(opens)),
-        Backend::new("azurite", storage.map(opens)),
-        Backend::new("gcp", of_google.map(opens).map_err(Clone::clone)),
-    ];
-    (backends, (moto, azurite, cosmos, google))
-}
-
-fn opens<S: Services + Clone>(services: S) -> Open {
-    Box::new(move |prefix| {
-        let services = services.clone();
-        Box::pin(async move {
-            let trial = Arc::new(services.open(&prefix).await?);
-            let (provider, clock, of) = (trial.provider(), trial.clock().clone(), Arc::clone(&trial));
-            let backlog = Arc::new(move |queue: &EventQueue| of.backlog(queue));
-            Ok(Opened { provider, clock, backlog, _keep: trial })
-        })
-    })
-}
-
-/// Writes items and objects that are hard to move.
-async fn fill(opened: &Opened) -> isobar::Result<()> {
-    let cloud = Cloud::new(Arc::clone(&opened.provider));
-    let items = opened.provider.key_value(&Location::new(ResourceKind::Table, "items"))?;
-    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_000);
-    let mut puts: Vec<Put> =
-        STRANGE_SORTS.iter().map(|sort| Put::new(("p'\"/\0", *sort), format!("value of {sort:?}"))).collect();
-    puts.extend(STRANGE_SORTS.iter().filter(|it| !it.is_empty()).map(|partition| Put::new(*partition, Bytes::new())));
-    puts.extend([
-        Put::new(("values", "binary"), (0..=255).collect::<Vec<u8>>()),
-        Put::new(("values", "no text"), vec![0xff, 0xfe, 0x00]),
-        Put::new(("values", "json"), r#"{"a": [1, 2.50, "\u0000"]}"#),
-        Put::new(("values", "large"), "x".repeat(389_000)),
-        Put::new(("values", "large binary"), vec![0xe9; 389_000]),
-        Put::new(("values", "to the millisecond"), "x").with_expires_at(now + Duration::from_millis(86_400_123)),
-        Put::new(("values", "expired"), "x").with_expires_at(now + Duration::from_secs(30)),
-        // isobar's own item, which no app sees.
-        Put::new(("values", "\u{10FFFF}\u{10FFFF}once/7"), "done"),
-        Put::new("p".repeat(256), "longest partition"),
-        Put::new(("longest sort key", "s".repeat(512).as_str()), "x"),
-    ]);
-    for done in items.put_many(puts).await {
-        done?;
-    }
-    for _ in 0..3 {
-        items.add(&("counters", "clicks").into(), 1 << 40).await?;
-    }
-    opened.clock.advance(Duration::from_secs(60));
-
-    let files = cloud.bucket("files");
-    let store = opened.provider.blob(&Location::new(ResourceKind::Bucket, "files"))?.object_store();
-    for name in STRANGE_KEYS {
-        files.put(name, format!("content of {name:?}")).await?;
-    }
-    files.put("a//b", "two slashes").await?;
-    files.put("dir/", "a name like a folder").await?;
-    files.put("empty", "").await?;
-    let gzip: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b, 4, 0, 0x43, 0xbe, 0xb7, 0xe8, 1, 0, 0, 0];
-    let attributes = || {
-        Attributes::from_iter([
-            (Attribute::ContentType, "text/css; charset=utf-8"),
-            (Attribute::ContentEncoding, "gzip"),
-            (Attribute::ContentLanguage, "de-CH"),
-            (Attribute::ContentDisposition, "attachment; filename=\"a.css\""),
-            (Attribute::CacheControl, "public, max-age=60"),
-            (Attribute::Metadata("owner".into()), "ada"),
-            (Attribute::Metadata("kind".into()), "~x y"),
-        ])
-    };
-    let options = PutOptions { attributes: attributes(), ..PutOptions::default() };
-    store.put_opts(&key::to_path("style.css.gz", 1_024)?, gzip.to_vec().into(), options).await?;
-    for size in [(5 << 20) + 1, (8 << 20) + 1] {
-        let options = PutMultipartOptions { attributes: attributes(), ..PutMultipartOptions::default() };
-        let mut upload = store.put_multipart_opts(&key::to_path(&format!("parts/{size}"), 1_024)?, options).await?;
-        let content: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
-        for part in content.chunks(5 << 20) {
-            upload.put_part(part.to_vec().into()).await?;
-        }
-        upload.complete().await?;
-    }
-    Ok(())
-}
-
 /// What a move reports.
 #[derive(Default)]
 struct Found {
@@ -335,7 +160,7 @@ async fn by_file(from: Arc<Backend>) -> TrialResult {
     target.clock.advance(Duration::from_secs(60));
     let folder = TempDir::new()?;
     let file: PathBuf = folder.path().join("all.isobar");
-    let clock: Arc<dyn isobar::driver::Clock> = Arc::new(source.clock.clone());
+    let clock: Arc<dyn Clock> = Arc::new(source.clock.clone());
     let made = backup(&source.side("from"), &file, Arc::clone(&clock), &Options::default(), &()).await?;
     assert_eq!((written(&made), equal(&made)), (all(), all()));
     let opened = Backup::open(&file, clock)?;
