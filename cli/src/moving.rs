@@ -171,7 +171,7 @@ pub(crate) async fn migrate(args: &MigrateArgs, output: &Output) -> Result<ExitC
             return Err(Failure::new("a backup has no limits, so there is no plan of it")
                 .hint(format!("write it: isobar backup {} --from SIDE", path.display())));
         }
-        if path.exists() && !args.yes && !agree(&format!("Replace {}?", path.display()), output).await? {
+        if path.exists() && !args.yes && !agree(&format!("Replace {}?", path.display()), "add --yes", output).await? {
             return Ok(ExitCode::FAILURE);
         }
         let (from, clock) = (&sides.from, sides.clock());
@@ -255,7 +255,8 @@ async fn move_data(
             return Err(Failure::new("the target cannot have what is listed above; nothing was moved")
                 .hint("change it at the source, or leave it out with --skip-unfit"));
         }
-        if !agree(&format!("Make {} equal to {}?", to.name(), from.name()), output).await? {
+        let question = format!("Make {} equal to {}?", to.name(), from.name());
+        if !agree(&question, "look at the plan with --plan, and add --yes", output).await? {
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -370,12 +371,10 @@ fn quoted(argument: String) -> String {
     }
 }
 
-async fn agree(question: &str, output: &Output) -> Result<bool, Failure> {
+async fn agree(question: &str, hint: &str, output: &Output) -> Result<bool, Failure> {
     use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() {
-        return Err(
-            Failure::new("there is no terminal to ask for consent").hint("look at the plan with --plan, and add --yes")
-        );
+        return Err(Failure::new("there is no terminal to ask for consent").hint(hint));
     }
     let Some(answer) = prompt::line(&format!("{question} [y/N] ")).await? else {
         output.note("");

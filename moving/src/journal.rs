@@ -71,6 +71,7 @@ pub(crate) enum Change {
     Intend { resource: u16, number: u64, items: Vec<(Key, u128)> },
     Wrote { resource: u16, number: Option<u64>, items: Vec<(Key, ItemRecord)> },
     Forget { resource: u16, keys: Vec<Key> },
+    ForgetAll { resource: u16 },
     Object { resource: u16, name: String, record: Option<ObjectRecord> },
     Fact { name: String, value: Option<String> },
 }
@@ -369,6 +370,14 @@ fn apply(transaction: &WriteTransaction, change: Change) -> Result<()> {
             for key in keys {
                 stored.remove((resource, key.partition.as_str(), key.sort.as_str())).map_err(failed)?;
             }
+        }
+        Change::ForgetAll { resource } => {
+            let mut stored = transaction.open_table(ITEMS).map_err(failed)?;
+            let all = match resource.checked_add(1) {
+                Some(next) => (Bound::Included((resource, "", "")), Bound::Excluded((next, "", ""))),
+                None => (Bound::Included((resource, "", "")), Bound::Unbounded),
+            };
+            stored.retain_in::<(u16, &str, &str), _>(all, |_, _| false).map_err(failed)?;
         }
         Change::Fact { name, value } => {
             let mut facts = transaction.open_table(FACTS).map_err(failed)?;

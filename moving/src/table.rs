@@ -57,10 +57,15 @@ impl TableMove<'_> {
         self.settle_intents().await?;
         self.run.watch.phase(ResourceKind::Table, self.name, Phase::Copying);
         let journal = self.run.journal;
-        let is_new = journal.has_no_item(self.resource)?;
+        let (mut is_new, is_target_empty) = (journal.has_no_item(self.resource)?, self.is_target_empty().await?);
+        if is_target_empty && !is_new {
+            // What earlier runs wrote is gone.
+            journal.write(Change::ForgetAll { resource: self.resource }).await?;
+            is_new = true;
+        }
         // What a process that ended has written to an empty target is that of this tool.
         let empty = format!("empty/{}", self.resource);
-        let is_empty = journal.fact(&empty)?.is_some() || is_new && self.is_target_empty().await?;
+        let is_empty = journal.fact(&empty)?.is_some() || is_target_empty;
         if is_empty {
             journal.write(Change::Fact { name: empty.clone(), value: Some(String::new()) }).await?;
         }

@@ -28,10 +28,10 @@ impl TableMove<'_> {
         let of_source = async {
             match source {
                 Some(source) => Ok(source),
-                None => digest(run, self.from, &run.source).await,
+                None => digest(run, self.from, &run.source, false).await,
             }
         };
-        let (source, target) = tokio::try_join!(of_source, digest(run, self.to, &run.target))?;
+        let (source, target) = tokio::try_join!(of_source, digest(run, self.to, &run.target, true))?;
         let parts = source.differing(&target);
         let mut counts = Counts { equal: source.count_without(&parts), ..Counts::default() };
         if !parts.is_empty() {
@@ -144,14 +144,16 @@ fn difference(item: &Item, found: Option<&Item>) -> Option<Difference> {
     }
 }
 
-/// The sums of a whole table.
-async fn digest(run: &Run<'_>, side: &TableSide, pace: &Pace) -> Result<Digest> {
+/// The sums of a whole table. Progress counts one side.
+async fn digest(run: &Run<'_>, side: &TableSide, pace: &Pace, is_counted: bool) -> Result<Digest> {
     let digest = Mutex::new(Digest::default());
     let hash = |page: Vec<Item>| {
         on_thread(move || Ok(page.iter().map(|item| (part_of(&item.key), item_hash(item))).collect::<Vec<_>>()))
     };
     let add = |hashes: Vec<(usize, u128)>| {
-        run.watch.done(hashes.len() as u64, 0);
+        if is_counted {
+            run.watch.done(hashes.len() as u64, 0);
+        }
         let mut digest = digest.lock();
         hashes.into_iter().for_each(|(part, hash)| digest.add(part, hash));
         run.check_stop()

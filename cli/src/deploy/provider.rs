@@ -26,7 +26,10 @@ pub(crate) async fn services(args: &FolderArgs, app: &str, output: &Output) -> R
     let environment = match super::data_of(args, output).await? {
         Some(data) => {
             let shell = without_places(&config::shell());
-            data.into_iter().fold(shell, |environment, (name, value)| environment.with_var(name, value))
+            let environment =
+                data.into_iter().fold(shell, |environment, (name, value)| environment.with_var(name, value));
+            environment.set_app(app);
+            with_database(target.target(), environment)?
         }
         None => {
             let text = format!("the variables of the shell for {}: there is no folder of the stage", args.name());
@@ -35,7 +38,6 @@ pub(crate) async fn services(args: &FolderArgs, app: &str, output: &Output) -> R
         }
     };
     environment.set_app(app);
-    let environment = with_database(target.target(), environment)?;
     let unknown = || Failure::new(format!("this build has no provider `{}`", target.name()));
     let adapter = ADAPTERS.iter().find(|adapter| adapter.name == target.name()).ok_or_else(unknown)?;
     Ok(StageServices { provider: (adapter.open)(&environment)?, environment })

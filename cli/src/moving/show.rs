@@ -23,6 +23,9 @@ const PLAIN: Duration = Duration::from_secs(10);
 /// The differences that are printed for people; all are counted, and in JSON.
 const LISTED: u64 = 50;
 
+/// The columns of a terminal that has room for a bar.
+const WITH_BAR: usize = 100;
+
 /// The columns of a bar.
 const BAR: u64 = 24;
 
@@ -103,7 +106,7 @@ impl<'a> Show<'a> {
         let seconds = work.since.elapsed().as_secs_f64().max(0.001);
         let per_second = count as f64 / seconds;
         let mut text = format!("{:>12} ", work.text);
-        if let Some(total) = work.total.filter(|total| *total > 0) {
+        if let Some(total) = work.total.filter(|total| *total > 0 && stderr_width() >= WITH_BAR) {
             let filled = (count.min(total) * BAR / total).min(BAR);
             text += &format!("[{}{}] ", "=".repeat(filled as usize), " ".repeat((BAR - filled) as usize));
         }
@@ -119,8 +122,7 @@ impl<'a> Show<'a> {
     }
 
     fn draw(&self, text: &str) {
-        let width = terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
-        let text: String = text.chars().take(width.saturating_sub(1)).collect();
+        let text: String = text.chars().take(stderr_width().saturating_sub(1)).collect();
         let _ = write!(std::io::stderr(), "\r\x1b[2K{text}");
     }
 
@@ -300,6 +302,10 @@ impl Watch for Show<'_> {
             false => self.list(&format!("{at}: {why}")),
         }
     }
+}
+
+fn stderr_width() -> usize {
+    terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| usize::from(width.0))
 }
 
 /// A number with its thousands apart.

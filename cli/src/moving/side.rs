@@ -271,6 +271,7 @@ impl<'a> AppOfSides<'a> {
         }
     }
 
+    /// What the app of the working folder declares. A stage needs it: its name begins the names of all that is there.
     fn manifest_of_app(&mut self) -> Result<Names, Failure> {
         let project = Project::find(&self.select.package)?;
         let manifest = project.build(self.output)?.manifest()?;
@@ -335,7 +336,9 @@ impl<'a> AppOfSides<'a> {
     async fn open_stage(&mut self, side: &SideName, names: &Names) -> Result<Opened, Failure> {
         let args = self.folder_args(side).ok_or_else(|| Failure::new("bug in isobar: a side without a folder"))?;
         if self.app.is_none() {
-            self.manifest_of_app()?;
+            let with_hint =
+                |failure: Failure| failure.hint("change to the folder of the app: its name begins those of a stage");
+            self.manifest_of_app().map_err(with_hint)?;
         }
         let services = deploy::services(&args, self.app.as_deref().unwrap_or_default(), self.output).await?;
         let mut opened = Side::new(args.name());

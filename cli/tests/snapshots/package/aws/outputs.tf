@@ -15,6 +15,17 @@ output "log_groups" {
   value       = [aws_cloudwatch_log_group.app.name]
 }
 
+output "data" {
+  description = "The variables with which the command of isobar, or a program of yours, finds the data of the stage."
+
+  value = {
+    AWS_REGION            = var.region
+    ISOBAR_BUCKET_PAGES   = "s3://${aws_s3_bucket.pages.bucket}?events=${local.prefix}pages--events"
+    ISOBAR_BUCKET_REPORTS = "s3://${aws_s3_bucket.reports.bucket}?events=${local.prefix}reports--events"
+    ISOBAR_STAGE          = "dev"
+  }
+}
+
 output "url" {
   description = "The address of the app."
   value       = trimsuffix(var.function_url ? aws_lambda_function_url.http[0].function_url : aws_apigatewayv2_api.http[0].api_endpoint, "/")

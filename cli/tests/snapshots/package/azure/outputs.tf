@@ -30,6 +30,17 @@ output "insights" {
   value       = azurerm_application_insights.app.name
 }
 
+output "data" {
+  description = "The variables with which the command of isobar, or a program of yours, finds the data of the stage."
+
+  value = {
+    AZURE_COSMOS__accountEndpoint             = azurerm_cosmosdb_account.app.endpoint
+    AZURE_SERVICEBUS__fullyQualifiedNamespace = "${azurerm_servicebus_namespace.app.name}.servicebus.windows.net"
+    AZURE_STORAGE_ACCOUNT                     = azurerm_storage_account.app.name
+    ISOBAR_STAGE                              = "dev"
+  }
+}
+
 output "domain_target" {
   description = "The name to which the custom domain must be a CNAME."
   value       = try(azurerm_cdn_frontdoor_endpoint.http[0].host_name, null)

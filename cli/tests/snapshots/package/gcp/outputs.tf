@@ -31,6 +31,18 @@ output "urls" {
   }
 }
 
+output "data" {
+  description = "The variables with which the command of isobar, or a program of yours, finds the data of the stage."
+
+  value = {
+    FIRESTORE_DATABASE    = google_firestore_database.tables.name
+    GOOGLE_CLOUD_PROJECT  = var.project
+    ISOBAR_BUCKET_PAGES   = "gs://${google_storage_bucket.pages.name}"
+    ISOBAR_BUCKET_REPORTS = "gs://${google_storage_bucket.reports.name}"
+    ISOBAR_STAGE          = "dev"
+  }
+}
+
 output "calling_account" {
   description = "The account whose tokens call triggers."
   value       = google_service_account.caller.email
