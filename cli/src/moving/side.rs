@@ -141,6 +141,9 @@ impl Opened {
     }
 }
 
+/// A resource with its places on both sides.
+type Placed = (ResourceKind, String, String, String);
+
 impl Sides {
     pub(super) async fn open(args: &SidesArgs, target: Target, output: &Output) -> Result<Self, Failure> {
         match (&args.from, &args.to) {
@@ -191,7 +194,7 @@ impl Sides {
             }
         }
         let shell = config::shell();
-        let side = |url_of: &dyn Fn(&(ResourceKind, String, String, String)) -> String| {
+        let side = |url_of: &dyn Fn(&Placed) -> String| {
             let mut side = Side::new(pairs.iter().map(url_of).collect::<Vec<_>>().join(","));
             let environment = pairs.iter().fold(deploy::without_places(&shell), |environment, pair| {
                 environment.with_var(pair.0.variable(&pair.1), url_of(pair))

@@ -24,13 +24,16 @@ use crate::data::fill;
 /// Opens a part of a backend, with a prefix that no other part has.
 pub(crate) type Open = Box<dyn Fn(String) -> BoxFuture<'static, Result<Opened, Error>> + Send + Sync>;
 
+/// Opens the backlog of a queue.
+type OpenBacklog = dyn Fn(&EventQueue) -> Result<Arc<dyn Backlog>, Error> + Send + Sync;
+
 /// A part of a backend.
 #[derive(Clone)]
 pub(crate) struct Opened {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) clock: ManualClock,
     /// The backlog of a queue, which exists then.
-    pub(crate) backlog: Arc<dyn Fn(&EventQueue) -> Result<Arc<dyn Backlog>, Error> + Send + Sync>,
+    pub(crate) backlog: Arc<OpenBacklog>,
     _keep: Arc<dyn Send + Sync>,
 }
 
@@ -105,8 +108,7 @@ pub(crate) fn backends(listed: bool) -> (Vec<Arc<Backend>>, impl Sized) {
     let of_moto = moto.as_ref().map(|moto| aws::Services { endpoint: moto.url(), account: "123456789012" });
     let of_cosmos = match (&storage, &cosmos) {
         (Ok(storage), Ok(cosmos)) => Ok(storage.clone().with_cosmos(&cosmos.endpoint)),
-        (Err(absent), _) => Err(absent.clone()),
-        (_, Err(absent)) => Err(absent.clone()),
+        (Err(absent), _) | (_, Err(absent)) => Err(absent.clone()),
     };
     let of_google = google.as_ref().map(|(services, _)| services.clone());
     let backends = vec![

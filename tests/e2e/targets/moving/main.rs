@@ -46,18 +46,18 @@ fn main() -> ExitCode {
     for from in &backends {
         for to in &backends {
             let name = format!("{}_to_{}", from.name, to.name);
-            trials.push(trial(name, from, to, |from, to| Box::pin(moves(from, to))));
+            trials.push(trial(&name, from, to, |from, to| Box::pin(moves(from, to))));
         }
-        trials.push(trial(format!("{}_to_file_and_back", from.name), from, from, |from, _| Box::pin(by_file(from))));
+        trials.push(trial(&format!("{}_to_file_and_back", from.name), from, from, |from, _| Box::pin(by_file(from))));
     }
     for (from, to) in
         [("memory", "local"), ("local", "moto"), ("moto", "azurite"), ("cosmos", "gcp"), ("gcp", "memory")]
     {
         let of = |name: &str| backends.iter().find(|backend| backend.name == name).unwrap();
         let name = format!("changes_{from}_to_{to}");
-        trials.push(trial(name, of(from), of(to), |from, to| Box::pin(follows_changes(from, to))));
+        trials.push(trial(&name, of(from), of(to), |from, to| Box::pin(follows_changes(from, to))));
         let name = format!("differences_{from}_to_{to}");
-        trials.push(trial(name, of(from), of(to), |from, to| Box::pin(finds_differences(from, to))));
+        trials.push(trial(&name, of(from), of(to), |from, to| Box::pin(finds_differences(from, to))));
     }
     for (from, to) in [
         ("memory", "local"),
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     ] {
         let of = |name: &str| backends.iter().find(|backend| backend.name == name).unwrap();
         let name = format!("messages_{from}_to_{to}");
-        trials.push(trial(name, of(from), of(to), |from, to| Box::pin(moves_messages(from, to))));
+        trials.push(trial(&name, of(from), of(to), |from, to| Box::pin(moves_messages(from, to))));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(guard);
@@ -85,7 +85,7 @@ fn runtime() -> &'static Runtime {
 
 type Check = fn(Arc<Backend>, Arc<Backend>) -> BoxFuture<'static, TrialResult>;
 
-fn trial(name: String, from: &Arc<Backend>, to: &Arc<Backend>, check: Check) -> Trial {
+fn trial(name: &str, from: &Arc<Backend>, to: &Arc<Backend>, check: Check) -> Trial {
     let (from, to) = (Arc::clone(from), Arc::clone(to));
     Trial::ignorable_test(format!("moving::{name}"), move || {
         for backend in [&from, &to] {
