@@ -252,11 +252,14 @@ struct Sweep<'a> {
     died: HashMap<MessageId, SystemTime>,
     /// The dead letters that stay, which may be leased again where a lease is short.
     seen: HashSet<(MessageId, SystemTime)>,
+    /// The messages that this pass has put back or deleted. One of them that is dead again stays, also where the service states no
+    /// time.
+    removed: HashSet<MessageId>,
 }
 
 impl<'a> Sweep<'a> {
     fn new(backlog: &'a dyn Backlog) -> Self {
-        Self { backlog, held: HashSet::new(), died: HashMap::new(), seen: HashSet::new() }
+        Self { backlog, held: HashSet::new(), died: HashMap::new(), seen: HashSet::new(), removed: HashSet::new() }
     }
 
     /// Leases the next ones; none at the end.
@@ -269,7 +272,8 @@ impl<'a> Sweep<'a> {
                 let (id, died_at) = (leased.message.message.id.clone(), leased.message.details().died_at);
                 // A message that died again meanwhile stays, and a second dead letter with the same details.
                 let is_of_then = *self.died.entry(id.clone()).or_insert(died_at) >= died_at;
-                self.seen.insert((id, died_at)) && is_of_then
+                let is_removed = self.removed.contains(&id);
+                self.seen.insert((id, died_at)) && is_of_then && !is_removed
             });
             // Nothing new was leased, or something that may stay.
             if self.seen.len() == count || !leased.is_empty() {
@@ -285,6 +289,7 @@ impl<'a> Sweep<'a> {
             let mut sent = self.backlog.send(BacklogPart::Waiting, messages).await.into_iter();
             leased.retain(|_| sent.next().is_some_and(|sent| sent.map_err(|error| failed = Err(error)).is_ok()));
         }
+        self.removed.extend(leased.iter().map(|it| it.message.message.id.clone()));
         let receipts: Vec<String> = leased.iter().map(|it| it.receipt.clone()).collect();
         for (receipt, deleted) in
             receipts.iter().zip(self.backlog.acknowledge(BacklogPart::Dead, receipts.clone()).await)

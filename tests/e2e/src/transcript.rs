@@ -91,11 +91,12 @@ pub async fn notes(backend: &dyn Harness, app: fn(&Cloud) -> Result<App>) -> Har
     transcript.send(Method::POST, "/notes/milk/remind?in=901", "").await?;
     transcript.dead_activities().await?;
 
+    // Before the next activities, which a platform can deliver meanwhile.
+    let redriven = transcript.app.redrive(&MIRROR.into()).await?;
+    transcript.lines.push(format!("redriven {redriven}"));
     transcript.put_note("tea", "ada", "coffee").await?;
     transcript.send(Method::DELETE, "/notes/milk", "").await?;
     transcript.send(Method::DELETE, "/files/images/cat.png", "").await?;
-    let redriven = transcript.app.redrive(&MIRROR.into()).await?;
-    transcript.lines.push(format!("redriven {redriven}"));
     transcript.app.deliver().await?;
     world.advance(Duration::from_secs(1))?;
     transcript.deliver_until_dead(4).await?;
