@@ -11,7 +11,7 @@
 //!
 //! An item has the members `partition`, `sort`, `expires_ms` (milliseconds since 1970, if it expires), and either `value`, a
 //! text, or `base64`. An object has the members `name` (its stored name, see
-//! [`key`](isobar_abstraction::driver::blob::key)), `key` (that of the app), `size`, `headers` and `metadata`.
+//! [`key`]), `key` (that of the app), `size`, `headers` and `metadata`.
 //!
 //! A file is written from its beginning to its end, and has its name only when it is complete. A later version of isobar reads
 //! the versions before it.
