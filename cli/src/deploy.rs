@@ -14,7 +14,6 @@ mod secret;
 mod stage;
 mod terraform;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -407,11 +406,7 @@ fn since(text: &str) -> Result<Duration, String> {
 impl Consent {
     /// Failures: the command must ask, and there is no terminal.
     fn check(&self) -> Result<(), Failure> {
-        match self.yes || std::io::stdin().is_terminal() {
-            true => Ok(()),
-            false => Err(Failure::new("there is no terminal to ask for consent")
-                .hint("look at the plan with --plan, and add --yes")),
-        }
+        if self.yes { Ok(()) } else { prompt::check_terminal(prompt::SEE_PLAN) }
     }
 
     /// Failures: the name that guards the data is that of another stage.
@@ -428,14 +423,6 @@ impl Consent {
         if self.yes {
             return Ok(true);
         }
-        let Some(answer) = prompt::line(&format!("{question} [y/N] ")).await? else {
-            output.note("");
-            return Err(Failure::interrupted());
-        };
-        let is_yes = matches!(answer.trim(), "y" | "Y" | "yes");
-        if !is_yes {
-            output.note("nothing was changed");
-        }
-        Ok(is_yes)
+        prompt::consent(question, output).await
     }
 }

@@ -256,7 +256,7 @@ async fn move_data(
                 .hint("change it at the source, or leave it out with --skip-unfit"));
         }
         let question = format!("Make {} equal to {}?", to.name(), from.name());
-        if !agree(&question, "look at the plan with --plan, and add --yes", output).await? {
+        if !agree(&question, prompt::SEE_PLAN, output).await? {
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -372,19 +372,8 @@ fn quoted(argument: String) -> String {
 }
 
 async fn agree(question: &str, hint: &str, output: &Output) -> Result<bool, Failure> {
-    use std::io::IsTerminal;
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("there is no terminal to ask for consent").hint(hint));
-    }
-    let Some(answer) = prompt::line(&format!("{question} [y/N] ")).await? else {
-        output.note("");
-        return Err(Failure::interrupted());
-    };
-    let is_yes = matches!(answer.trim(), "y" | "Y" | "yes");
-    if !is_yes {
-        output.note("nothing was changed");
-    }
-    Ok(is_yes)
+    prompt::check_terminal(hint)?;
+    prompt::consent(question, output).await
 }
 
 /// The journal of a pair of sides, in the working folder.

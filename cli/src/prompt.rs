@@ -1,11 +1,12 @@
 //! Prompts, which Ctrl-C ends.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::{Command, Stdio};
 
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
+use crate::output::Output;
 
 /// Shows again what is typed when it is dropped.
 struct NoEcho;
@@ -57,5 +58,29 @@ async fn read() -> Result<Option<String>, Failure> {
             Err(_) => Err(Failure::new("the terminal cannot be read")),
         },
         _ = tokio::signal::ctrl_c() => Ok(None),
+    }
+}
+
+/// Asks whether the command may continue. Failures: Ctrl-C.
+pub(crate) async fn consent(question: &str, output: &Output) -> Result<bool, Failure> {
+    let Some(answer) = line(&format!("{question} [y/N] ")).await? else {
+        output.note("");
+        return Err(Failure::interrupted());
+    };
+    let is_yes = matches!(answer.trim(), "y" | "Y" | "yes");
+    if !is_yes {
+        output.note("nothing was changed");
+    }
+    Ok(is_yes)
+}
+
+/// The next step where there is no terminal, and a plan.
+pub(crate) const SEE_PLAN: &str = "look at the plan with --plan, and add --yes";
+
+/// Failures: there is no terminal for the question.
+pub(crate) fn check_terminal(hint: &str) -> Result<(), Failure> {
+    match std::io::stdin().is_terminal() {
+        true => Ok(()),
+        false => Err(Failure::new("there is no terminal to ask for consent").hint(hint)),
     }
 }

@@ -16,21 +16,25 @@
 //! A file is written from its beginning to its end, and has its name only when it is complete. A later version of isobar reads
 //! the versions before it.
 
+mod check;
 mod read;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use isobar_abstraction::clock::{from_millis, to_millis};
 use isobar_abstraction::driver::Profile;
-use isobar_abstraction::driver::blob::{STANDARD_HEADERS, key};
+use isobar_abstraction::driver::blob::flat::{FlatObjects, FlatStore};
+use isobar_abstraction::driver::blob::{Blob, ListRequest, Listing, STANDARD_HEADERS, SignRequest, SignedUrl, key};
 use isobar_abstraction::driver::key_value::{Item, Key, Version};
 use isobar_abstraction::{Error, ErrorKind, Result};
-use object_store::{Attribute, Attributes};
+use object_store::{Attribute, Attributes, ObjectStore};
 use serde::{Deserialize, Serialize};
 
 pub use read::Backup;
@@ -179,4 +183,23 @@ fn one_way(operation: &str) -> Error {
 fn unusable(error: std::io::Error) -> Error {
     Error::new(ErrorKind::Unavailable, "the backup file cannot be used; check the path, its permissions and the disk")
         .with_source(error)
+}
+
+/// A bucket in a file.
+#[derive(Debug)]
+struct FileBucket<O>(Arc<O>);
+
+#[async_trait]
+impl<O: FlatObjects> Blob for FileBucket<O> {
+    fn object_store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(FlatStore::new(Arc::clone(&self.0)))
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Listing> {
+        self.0.list(request).await
+    }
+
+    async fn sign(&self, _request: &SignRequest) -> Result<SignedUrl> {
+        Err(one_way("sign a URL"))
+    }
 }

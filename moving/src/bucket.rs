@@ -14,6 +14,7 @@ use object_store::{Attribute, Attributes, GetOptions, GetResult, ObjectMeta};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
+use crate::digest::hex;
 use crate::fit;
 use crate::journal::{Change, ObjectRecord};
 use crate::pace::Pace;
@@ -139,7 +140,7 @@ impl BucketMove<'_> {
     async fn is_intended(&self, record: &ObjectRecord, target: &ObjectMeta) -> Result<bool> {
         let Some(intent) = &record.intent else { return Ok(false) };
         let found = self.run.target.run(|| self.read(self.to, target, &self.run.target)).await?;
-        Ok(found.is_some_and(|found| upload::hex(&found.hash) == *intent))
+        Ok(found.is_some_and(|found| hex(&found.hash) == *intent))
     }
 
     fn note(&self, meta: &ObjectMeta, record: Option<ObjectRecord>) -> Result<()> {

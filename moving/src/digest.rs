@@ -1,5 +1,6 @@
 //! Hashes of items, and sums of them by which two tables are compared without their keys.
 
+use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use isobar_abstraction::clock::to_millis;
@@ -26,6 +27,14 @@ pub(crate) fn item_hash(item: &Item) -> u128 {
 
 fn half(hash: &[u8]) -> u128 {
     hash.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
+
+/// A hash in hexadecimal digits.
+pub(crate) fn hex(hash: &[u8]) -> String {
+    hash.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The part of a key. It is the same within one process only.

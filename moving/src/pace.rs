@@ -94,8 +94,8 @@ impl Pace {
         self.run_many(1, request).await
     }
 
-    /// Runs a request of so many items that may be repeated, until it succeeds, fails for good or has failed for two minutes. Errors: those of the
-    /// request; [`stopped`] where it waits when the run ends.
+    /// Runs a request of so many items that may be repeated, until it succeeds, fails for good or has failed for two minutes.
+    /// Errors: those of the request; [`stopped`] where it waits when the run ends.
     pub(crate) async fn run_many<T, F: Future<Output = Result<T>>>(
         &self,
         items: usize,

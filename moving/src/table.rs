@@ -49,7 +49,8 @@ pub(crate) struct TableMove<'a> {
 
 impl TableMove<'_> {
     pub(crate) fn place(&self, key: &Key) -> Place {
-        place(self.name, key)
+        let (key, sort) = (key.partition.clone(), Some(key.sort.clone()));
+        Place { kind: ResourceKind::Table, name: self.name.to_owned(), key, sort }
     }
 
     /// Makes the target equal to the source. Returns the sums of the items that the source had.
@@ -330,12 +331,6 @@ impl Copy<'_> {
         }
         Ok((fitting, unfit))
     }
-}
-
-/// The place of an item.
-pub(crate) fn place(table: &str, key: &Key) -> Place {
-    let (key, sort) = (key.partition.clone(), Some(key.sort.clone()));
-    Place { kind: ResourceKind::Table, name: table.to_owned(), key, sort }
 }
 
 /// Runs work of the processor on another thread than that of the requests.

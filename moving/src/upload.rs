@@ -10,6 +10,8 @@ use object_store::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::digest::hex;
+
 use crate::stop::Ending;
 
 /// The bytes of a part. Larger objects have larger parts, because services have a limit of parts.
@@ -162,13 +164,4 @@ fn check_size(expected: u64, found: u64) -> Result<()> {
             Err(Error::new(isobar_abstraction::ErrorKind::Unavailable, message))
         }
     }
-}
-
-/// A hash in hexadecimal digits.
-pub(crate) fn hex(hash: &[u8]) -> String {
-    use std::fmt::Write;
-    hash.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

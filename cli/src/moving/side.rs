@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use futures_util::future::BoxFuture;
 use isobar::driver::{Clock, Environment, Location, Provider, ResourceKind};
-use isobar::local::{LocalConfig, LocalProvider};
+use isobar::local::{LocalConfig, LocalProvider, SystemClock};
 use isobar::manifest::Manifest;
 use isobar::memory::MemoryProvider;
 use isobar::{ADAPTERS, EventQueue, selection};
@@ -202,7 +200,7 @@ impl Sides {
             for (kind, name, ..) in &pairs {
                 side = add(side, &environment, None, *kind, name)?;
             }
-            Ok::<_, Failure>(Opened::Side { side, clock: Arc::new(MachineClock), empty: None })
+            Ok::<_, Failure>(Opened::Side { side, clock: Arc::new(SystemClock), empty: None })
         };
         Ok(Self { from: side(&|pair| pair.2.clone())?, to: side(&|pair| pair.3.clone())? })
     }
@@ -211,7 +209,7 @@ impl Sides {
     pub(super) fn clock(&self) -> SideClock {
         match &self.from {
             Opened::Side { clock, .. } => Arc::clone(clock),
-            Opened::File(_) => Arc::new(MachineClock),
+            Opened::File(_) => Arc::new(SystemClock),
         }
     }
 }
@@ -267,7 +265,7 @@ impl<'a> AppOfSides<'a> {
             Some((opened, backup)) if opened == path => Ok(backup.clone()),
             _ => {
                 self.output.step("Checking", &path.display().to_string());
-                let backup = Backup::open(path, Arc::new(MachineClock))?;
+                let backup = Backup::open(path, Arc::new(SystemClock))?;
                 self.backup = Some((path.to_owned(), backup.clone()));
                 Ok(backup)
             }
@@ -302,38 +300,30 @@ impl<'a> AppOfSides<'a> {
         Some(FolderArgs::new(*target, stage.clone(), self.select.package.clone(), emulator))
     }
 
-    fn open<'b>(
-        &'b mut self,
-        side: &'b SideName,
-        names: &'b Names,
-        role: Role,
-    ) -> BoxFuture<'b, Result<Opened, Failure>> {
-        Box::pin(async move {
-            match side {
-                SideName::File(path) => {
-                    let side = self.backup(path)?.side().only(names);
-                    Ok(Opened::Side { side, clock: Arc::new(MachineClock), empty: None })
-                }
-                SideName::Local(folder) => {
-                    let provider = local(folder.as_deref(), role)?;
-                    let name = match folder {
-                        Some(folder) => format!("local:{}", folder.display()),
-                        None if provider.folder() == Path::new(".isobar") => "local".to_owned(),
-                        None => format!("local:{}", provider.folder().display()),
-                    };
-                    let names: Vec<_> = names.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
-                    let is_new = !provider.folder().join(DATA).exists();
-                    let empty =
-                        is_new.then(|| Side::new(&name).with(&MemoryProvider::default(), &names)).transpose()?;
-                    let mut side = Side::new(name).with(&provider, &names)?;
-                    for queue in &self.queues {
-                        side = side.with_queue(&provider, queue)?;
-                    }
-                    Ok(Opened::Side { side, clock: provider.clock(), empty })
-                }
-                SideName::Stage(..) => self.open_stage(side, names).await,
+    async fn open(&mut self, side: &SideName, names: &Names, role: Role) -> Result<Opened, Failure> {
+        match side {
+            SideName::File(path) => {
+                let side = self.backup(path)?.side().only(names);
+                Ok(Opened::Side { side, clock: Arc::new(SystemClock), empty: None })
             }
-        })
+            SideName::Local(folder) => {
+                let provider = local(folder.as_deref(), role)?;
+                let name = match folder {
+                    Some(folder) => format!("local:{}", folder.display()),
+                    None if provider.folder() == Path::new(".isobar") => "local".to_owned(),
+                    None => format!("local:{}", provider.folder().display()),
+                };
+                let names: Vec<_> = names.iter().map(|(kind, name)| (*kind, name.as_str())).collect();
+                let is_new = !provider.folder().join(DATA).exists();
+                let empty = is_new.then(|| Side::new(&name).with(&MemoryProvider::default(), &names)).transpose()?;
+                let mut side = Side::new(name).with(&provider, &names)?;
+                for queue in &self.queues {
+                    side = side.with_queue(&provider, queue)?;
+                }
+                Ok(Opened::Side { side, clock: provider.clock(), empty })
+            }
+            SideName::Stage(..) => self.open_stage(side, names).await,
+        }
     }
 
     async fn open_stage(&mut self, side: &SideName, names: &Names) -> Result<Opened, Failure> {
@@ -418,22 +408,4 @@ fn only(names: Names, selected: &[String]) -> Result<Names, Failure> {
         return Err(Failure::new("there is no table and no bucket"));
     }
     Ok(names.into_iter().filter(|(_, name)| selected.is_empty() || selected.contains(name)).collect())
-}
-
-/// The clock of the machine.
-#[derive(Debug)]
-struct MachineClock;
-
-impl Clock for MachineClock {
-    fn now(&self) -> SystemTime {
-        SystemTime::now()
-    }
-
-    fn sleep(&self, duration: std::time::Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
-    }
-
-    fn pause(&self, duration: std::time::Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
-    }
 }

@@ -14,21 +14,23 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::driver::ResourceKind;
-use isobar_abstraction::driver::blob::flat::{FlatObjects, FlatStore};
-use isobar_abstraction::driver::blob::{Blob, ListRequest, Listing, SignRequest, SignedUrl};
+use isobar_abstraction::driver::blob::flat::FlatObjects;
+use isobar_abstraction::driver::blob::{ListRequest, Listing};
 use isobar_abstraction::driver::key_value::{
     Item, Items, Key, KeyValue, Put, QueryRange, ScanSegment, Version, Write as Change,
 };
 use isobar_abstraction::{Error, Origin, Result};
-use object_store::{Attributes, ObjectMeta, ObjectStore, PutMode, PutPayload, PutResult};
+use object_store::{Attributes, ObjectMeta, PutMode, PutPayload, PutResult};
 use parking_lot::Mutex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, SpooledTempFile};
 
 use super::{
-    BUCKETS, Description, END, End, FORMAT, HEAD, Head, Line, PROFILE, SUMS, TABLES, VERSION, one_way, unusable,
+    BUCKETS, Description, END, End, FORMAT, FileBucket, HEAD, Head, Line, PROFILE, SUMS, TABLES, VERSION, one_way,
+    unusable,
 };
+use crate::digest::hex;
 use crate::side::Side;
 
 /// The bytes of lines in one entry, about.
@@ -244,14 +246,6 @@ impl Write for Hashed<'_> {
     }
 }
 
-/// A hash in hexadecimal digits.
-pub(super) fn hex(hash: &[u8]) -> String {
-    hash.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// A table that is only written.
 #[derive(Debug)]
 struct FileTable {
@@ -300,25 +294,7 @@ impl KeyValue for FileTable {
     }
 }
 
-/// A bucket that is only written.
-#[derive(Debug)]
-struct FileBucket(Arc<FileObjects>);
-
-#[async_trait]
-impl Blob for FileBucket {
-    fn object_store(&self) -> Arc<dyn ObjectStore> {
-        Arc::new(FlatStore::new(Arc::clone(&self.0)))
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<Listing> {
-        self.0.list(request).await
-    }
-
-    async fn sign(&self, _request: &SignRequest) -> Result<SignedUrl> {
-        Err(one_way("sign a URL"))
-    }
-}
-
+/// The objects of a bucket that is only written.
 #[derive(Debug)]
 struct FileObjects {
     bucket: String,
