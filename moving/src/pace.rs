@@ -45,14 +45,16 @@ pub(crate) struct Pace {
 struct State {
     limit: usize,
     active: usize,
-    /// Requests since the last change of the limit that were not throttled.
+    /// How often the limit was lowered.
+    lowered: u64,
+    /// Requests that succeeded since the last change of the limit.
     served: usize,
     paused: Option<Instant>,
 }
 
 impl Pace {
     pub(crate) fn new(rates: Rates, ending: Ending) -> Self {
-        let state = State { limit: FIRST, active: 0, served: 0, paused: None };
+        let state = State { limit: FIRST, active: 0, lowered: 0, served: 0, paused: None };
         let bucket = |rate: Option<f64>, scale: f64| rate.map(|rate| Bucket::new(rate * scale));
         let (requests, bytes) = (bucket(rates.requests, 1.0), bucket(rates.megabytes, 1e6));
         Self { state: Mutex::new(state), changed: Notify::new(), requests, bytes, ending }
@@ -122,10 +124,10 @@ impl Pace {
         if let Some(bucket) = &self.requests {
             self.unless_ending(bucket.take(items as f64)).await?;
         }
-        let _entered = self.unless_ending(self.enter()).await?;
+        let entered = self.unless_ending(self.enter()).await?;
         let done = request().await;
         if done.is_ok() {
-            self.speed_up();
+            self.speed_up(entered.lowered);
         }
         done
     }
@@ -140,7 +142,7 @@ impl Pace {
                 let paused = state.paused.filter(|until| *until > Instant::now());
                 if paused.is_none() && state.active < state.limit {
                     state.active += 1;
-                    return Entered(self);
+                    return Entered { pace: self, lowered: state.lowered };
                 }
                 paused
             };
@@ -153,15 +155,19 @@ impl Pace {
 
     fn slow_down(&self, error: &Error, wait: Duration) {
         let mut state = self.state.lock();
-        (state.limit, state.served) = ((state.limit / 2).max(1), 0);
+        (state.limit, state.served, state.lowered) = ((state.limit / 2).max(1), 0, state.lowered + 1);
         if error.kind() == ErrorKind::Throttled {
             let until = Instant::now() + wait;
             state.paused = Some(state.paused.map_or(until, |paused| paused.max(until)));
         }
     }
 
-    fn speed_up(&self) {
+    /// A request that began before the limit was lowered does not show that the service can take more.
+    fn speed_up(&self, lowered: u64) {
         let mut state = self.state.lock();
+        if lowered != state.lowered {
+            return;
+        }
         state.served += 1;
         if state.served >= state.limit {
             (state.limit, state.served) = ((state.limit + 1).min(MOST), 0);
@@ -172,12 +178,15 @@ impl Pace {
 }
 
 /// A request in flight.
-struct Entered<'a>(&'a Pace);
+struct Entered<'a> {
+    pace: &'a Pace,
+    lowered: u64,
+}
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().active -= 1;
-        self.0.changed.notify_one();
+        self.pace.state.lock().active -= 1;
+        self.pace.changed.notify_one();
     }
 }
 
@@ -205,5 +214,80 @@ impl Bucket {
             at
         };
         tokio::time::sleep_until(at).await;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::stop::Stop;
+
+    const LATENCY: Duration = Duration::from_millis(20);
+
+    /// 64 callers of a service that throttles from the first second to the second one. Returns when each request began, with the
+    /// number of requests that were in flight.
+    async fn throttled(retry_after: Option<Duration>) -> Vec<(Duration, usize)> {
+        let pace = Arc::new(Pace::new(Rates::default(), Ending::new(Stop::default())));
+        let (began, active) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+        let log: Arc<Mutex<Vec<(Duration, usize)>>> = Arc::default();
+        let callers = (0..64).map(|_| {
+            let (pace, active, log) = (Arc::clone(&pace), Arc::clone(&active), Arc::clone(&log));
+            let request = move || {
+                let (active, log) = (Arc::clone(&active), Arc::clone(&log));
+                async move {
+                    let at = began.elapsed();
+                    log.lock().push((at, active.fetch_add(1, Ordering::Relaxed) + 1));
+                    tokio::time::sleep(LATENCY).await;
+                    active.fetch_sub(1, Ordering::Relaxed);
+                    let error = Error::throttled("slow down");
+                    match at.as_secs() {
+                        1 => Err(retry_after.map_or(error.clone(), |after| error.with_retry_after(after))),
+                        _ => Ok(()),
+                    }
+                }
+            };
+            tokio::spawn(async move {
+                while began.elapsed() < Duration::from_secs(20) {
+                    pace.run(&request).await.unwrap();
+                }
+            })
+        });
+        for caller in callers.collect::<Vec<_>>() {
+            caller.await.unwrap();
+        }
+        std::mem::take(&mut *log.lock())
+    }
+
+    fn most(log: &[(Duration, usize)], from: Duration, to: Duration) -> usize {
+        log.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, active)| *active).max().unwrap_or_default()
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn check(log: &[(Duration, usize)], pause: Range<Duration>) {
+        assert!(most(log, SECOND / 2, SECOND) > FIRST, "it did not become faster");
+        assert_eq!(most(log, pause.start, pause.end), 0, "requests were sent in the pause");
+        let slow = most(log, pause.end, pause.end + 3 * LATENCY);
+        assert!((1..=4).contains(&slow), "{slow} requests were in flight after the pause");
+        assert_eq!(most(log, 10 * SECOND, 20 * SECOND), MOST, "it did not become fast again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_throttles_receives_fewer_requests() {
+        let log = throttled(None).await;
+        let refused = log.iter().filter(|(at, _)| at.as_secs() == 1).count();
+        assert!(refused < 100, "{refused} requests were sent to a service that throttles");
+        check(&log, SECOND + 2 * LATENCY..SECOND + FIRST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_states_a_pause_receives_no_request_in_it() {
+        let log = throttled(Some(5 * SECOND)).await;
+        check(&log, SECOND + 2 * LATENCY..6 * SECOND);
     }
 }

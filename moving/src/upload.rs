@@ -14,14 +14,14 @@ use crate::digest::hex;
 
 use crate::stop::Ending;
 
-/// The bytes of a part. Larger objects have larger parts, because services have a limit of parts.
-const PART: u64 = 8 << 20;
+/// The bytes of a part: the fewest that S3 accepts. Larger objects have larger parts, because services have a limit of parts.
+const PART: u64 = 5 << 20;
 
 /// The most parts of an object: S3 has a limit of 10,000.
 const PARTS: u64 = 9_000;
 
-/// The parts that are sent in parallel.
-const PARALLEL: usize = 2;
+/// The parts of one object that are sent in parallel: more objects at a time are faster than more parts of one.
+const PARALLEL: usize = 1;
 
 /// A unit of memory.
 pub(crate) const UNIT: u64 = 64 << 10;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -26,7 +26,6 @@ use object_store::{
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 /// A table `items` and a bucket `files`.
 #[derive(Debug, Clone)]
@@ -205,9 +204,6 @@ pub(crate) struct Faults {
     script: Script,
     latency: Duration,
     calls: AtomicU64,
-    active: AtomicUsize,
-    /// When each call began, and how many were active then.
-    pub(crate) log: Mutex<Vec<(Instant, usize)>>,
     /// The writes that were applied, by key.
     pub(crate) applied: Mutex<BTreeMap<String, u32>>,
     /// A call was not answered.
@@ -229,8 +225,6 @@ impl Faults {
             script: Box::new(script),
             latency,
             calls: AtomicU64::new(0),
-            active: AtomicUsize::new(0),
-            log: Mutex::default(),
             applied: Mutex::default(),
             silent: Notify::new(),
         })
@@ -242,7 +236,6 @@ impl Faults {
 
     async fn run<T>(&self, operation: &'static str, key: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        let _active = Active::enter(self);
         if !self.latency.is_zero() {
             tokio::time::sleep(self.latency).await;
         }
@@ -263,22 +256,6 @@ impl Faults {
             }
             _ => Ok(done),
         }
-    }
-}
-
-struct Active<'a>(&'a Faults);
-
-impl<'a> Active<'a> {
-    fn enter(faults: &'a Faults) -> Self {
-        let active = faults.active.fetch_add(1, Ordering::Relaxed) + 1;
-        faults.log.lock().push((Instant::now(), active));
-        Self(faults)
-    }
-}
-
-impl Drop for Active<'_> {
-    fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
