@@ -16,7 +16,7 @@ use crate::manifest::{DeclaredResource, Manifest};
 use crate::memory::MemoryProvider;
 use crate::once::Once;
 use crate::profile::{Limits, Profile};
-use crate::provider::{AnyDriver, Environment, OpenRequest, Opener, Provider};
+use crate::provider::{AnyDriver, Environment, Instance, OpenRequest, Opener, Provider};
 use crate::pub_sub::Topic;
 use crate::resource::{Location, ResourceKind, ResourceUrl, check_name};
 use crate::secret::config::parse;
@@ -406,6 +406,12 @@ impl Cloud {
     /// ```
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.0.provider.clock()
+    }
+
+    /// For crates of isobar: the process that uses the provider of a resource. See [`Provider::instance`].
+    pub fn instance(&self, kind: ResourceKind, name: &str) -> Instance {
+        let route = self.0.routes.get(&(kind, name.to_owned()));
+        route.map_or(&self.0.provider, |route| &route.provider).instance()
     }
 
     fn open<D: ?Sized + Send + Sync + 'static>(

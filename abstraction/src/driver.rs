@@ -25,7 +25,9 @@ pub use crate::permission::{Permission, PermissionRow};
 pub use crate::place::Place;
 pub use crate::prefix::{ISOBAR_PREFIX, ISOBAR_STAGE, Prefix};
 pub use crate::profile::{LIMITS, LimitRow, Limits, Profile, duration, number};
-pub use crate::provider::{Adapter, AnyDriver, Environment, Hosted, ISOBAR_SECRETS, OpenRequest, Opener, Provider};
+pub use crate::provider::{
+    Adapter, AnyDriver, Environment, Hosted, ISOBAR_SECRETS, Instance, OpenRequest, Opener, Provider,
+};
 pub use crate::resource::{Derived, Location, POISON, ResourceKind, ResourceUrl, check_name, check_prefix};
 pub use crate::schedule::CronSchedule;
 

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 
 use crate::blob::Blob;
 use crate::clock::Clock;
+use crate::context::random_id;
 use crate::event_queue::EventQueue;
 use crate::function::Function;
 use crate::key_value::KeyValue;
@@ -57,6 +58,14 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Opens a topic. Errors: `Config`, `Unsupported`.
     fn pub_sub(&self, at: &Location) -> Result<Arc<dyn PubSub>>;
 
+    /// The process that uses this provider. A caller must keep the value: each call may return another one.
+    ///
+    /// A provider whose data one process at a time can open returns [`Instance::alone`], always with the same id, so that
+    /// what an earlier process left unfinished can go on immediately.
+    fn instance(&self) -> Instance {
+        Instance::shared()
+    }
+
     /// The prefix of the names of resources without a URL, and of the keys in a store of secrets.
     fn prefix(&self) -> Prefix {
         Prefix::default()
@@ -96,6 +105,28 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// It must end running calls before it returns, as far as the platform gives time for that. Errors: `Config` for a
     /// configuration that cannot be served; `Unavailable` if the platform cannot be reached.
     async fn host(&self, app: Hosted) -> Result<()>;
+}
+
+/// The process that uses a provider, among others or alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Instance {
+    /// A random id.
+    pub id: Arc<str>,
+    /// Can no other process use the same data now?
+    pub alone: bool,
+}
+
+impl Instance {
+    /// A process among others, with a new id.
+    pub fn shared() -> Self {
+        Self { id: random_id(), alone: false }
+    }
+
+    /// The only process, with a new id.
+    pub fn alone() -> Self {
+        Self { id: random_id(), alone: true }
+    }
 }
 
 /// An app that a host runs.

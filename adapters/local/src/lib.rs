@@ -40,7 +40,7 @@ use isobar_abstraction::driver::key_value::KeyValue;
 use isobar_abstraction::driver::pub_sub::{Backlog, PubSub};
 use isobar_abstraction::driver::secret::SecretStore;
 use isobar_abstraction::driver::{
-    Adapter, Clock, Hosted, Limits, Location, Prefix, Profile, Provider, ResourceKind, ResourceUrl,
+    Adapter, Clock, Hosted, Instance, Limits, Location, Prefix, Profile, Provider, ResourceKind, ResourceUrl,
 };
 use isobar_abstraction::{Error, EventQueue, Result};
 
@@ -89,7 +89,8 @@ impl LocalProvider {
         let queue = Queue::new(store.clone(), Arc::clone(&clock), chaos.clone());
         let signer = Arc::new(Signer::new(store.clone()));
         let history = if config.inspect_port == Some(0) { History::default() } else { History::of_subscriber() };
-        Self(Arc::new(State { config, profile, chaos, clock, store, queue, signer, history }), faulty)
+        let instance = Instance::alone();
+        Self(Arc::new(State { config, profile, chaos, clock, store, queue, signer, history, instance }), faulty)
     }
 
     /// Reads the whole data file, and returns the result as a sentence. It changes nothing.
@@ -180,6 +181,10 @@ impl Provider for LocalProvider {
 
     fn prefix(&self) -> Prefix {
         self.0.config.prefix.clone()
+    }
+
+    fn instance(&self) -> Instance {
+        self.0.instance.clone()
     }
 
     fn backlog(&self, queue: &EventQueue) -> Result<Arc<dyn Backlog>> {

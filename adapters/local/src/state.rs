@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isobar_abstraction::driver::{Clock, Profile};
+use isobar_abstraction::driver::{Clock, Instance, Profile};
 
 use crate::blob::Signer;
 use crate::chaos::Chaos;
@@ -23,4 +23,6 @@ pub(crate) struct State {
     pub(crate) queue: Queue,
     pub(crate) signer: Arc<Signer>,
     pub(crate) history: History,
+    /// This process, which alone can open the folder.
+    pub(crate) instance: Instance,
 }
