@@ -48,6 +48,7 @@
 //! | `aws` | Lambda, DynamoDB, S3, SNS and SQS |
 //! | `azure` | Functions, Cosmos DB or Table Storage, Blob Storage, Service Bus or Storage Queues |
 //! | `gcp` | Cloud Run, Firestore, Cloud Storage, Pub/Sub |
+//! | `flow` | durable workflows: `isobar::flow` |
 //! | `macros` | axum's `debug_handler` and derives |
 //! | `multipart` | axum's extractor of forms with files: `isobar::axum::extract::Multipart` |
 //!
@@ -71,6 +72,9 @@ pub mod config;
 mod extract;
 #[cfg(doctest)]
 mod guides;
+#[cfg(all(doctest, feature = "flow"))]
+#[doc = include_str!("../docs/workflows.md")]
+struct Workflows;
 mod logs;
 mod run;
 pub mod selection;
@@ -89,6 +93,8 @@ pub use isobar_abstraction::{
 pub use isobar_aws as aws;
 #[cfg(feature = "azure")]
 pub use isobar_azure as azure;
+#[cfg(feature = "flow")]
+pub use isobar_flow as flow;
 #[cfg(feature = "gcp")]
 pub use isobar_gcp as gcp;
 #[cfg(feature = "local")]

@@ -55,14 +55,14 @@ fn imports_go_downward_only() {
         // A function of Lambda polls for events: a server would only make the binary larger.
         assert!(adapter != "aws" || !found.contains("isobar-serve"));
     }
-    for shared in ["isobar-rest", "isobar-serve", "isobar-moving"] {
+    for shared in ["isobar-rest", "isobar-serve", "isobar-moving", "isobar-flow"] {
         assert_eq!(
             workspace_crates(&dependencies(&metadata, shared)),
             BTreeSet::from(["isobar-abstraction"]),
             "{shared}"
         );
     }
-    let facade = ["isobar-abstraction", "isobar-local", "isobar-aws", "isobar-azure", "isobar-gcp"];
+    let facade = ["isobar-abstraction", "isobar-flow", "isobar-local", "isobar-aws", "isobar-azure", "isobar-gcp"];
     assert_eq!(workspace_crates(&dependencies(&metadata, "isobar")), BTreeSet::from(facade));
     let apps: Vec<_> = std::fs::read_dir(root().join("apps")).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(apps.len() >= 5, "{apps:?}");
@@ -112,7 +112,7 @@ fn code(path: &Path) -> String {
 
 #[test]
 fn the_environment_is_read_in_config_only() {
-    for folder in ["src", "abstraction/src", "adapters", "apps"] {
+    for folder in ["src", "abstraction/src", "adapters", "flow/src", "apps"] {
         for path in sources(folder) {
             let reads = ["env::var", "env::args", "env::vars", "env::set_var"];
             let test = relative(&path).contains("/tests/") || path.file_name().unwrap() == "tests.rs";
@@ -140,7 +140,7 @@ fn the_settings_are_all_known() {
 
 #[test]
 fn features_decide_in_one_table_only() {
-    for folder in ["src", "abstraction/src", "adapters", "apps"] {
+    for folder in ["src", "abstraction/src", "adapters", "flow/src", "apps"] {
         for path in sources(folder) {
             let code = code(&path);
             let allowed = ["src/adapters.rs", "src/lib.rs"].contains(&relative(&path).as_str());
@@ -151,7 +151,7 @@ fn features_decide_in_one_table_only() {
 
 #[test]
 fn there_are_no_mutable_statics_and_no_constructors() {
-    for folder in ["src", "abstraction/src", "adapters", "apps"] {
+    for folder in ["src", "abstraction/src", "adapters", "flow/src", "apps"] {
         for path in sources(folder) {
             let code = code(&path);
             for forbidden in ["static mut", "#[ctor", "lazy_static!"] {
