@@ -8,6 +8,7 @@
 //! writes of an [`apply`](Flow::apply) that it began are made once or never. A message is a hint: each run that must go on
 //! without an event has a timer row, which the schedule of runs reads. `tests/flow/model` is the protocol as a model.
 
+mod admin;
 mod apply;
 mod branches;
 mod child;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use isobar_abstraction::clock::{from_millis, to_millis};
+use isobar_abstraction::clock::{from_millis, to_millis, to_rfc3339};
 use isobar_abstraction::{Cloud, Error, Result};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 
 use crate::message::{CANCEL, Message};
 use crate::row::{
@@ -31,7 +31,8 @@ const EVENT_BYTES: usize = 64;
 const EVENT_ID_BYTES: usize = 256;
 
 /// The result of [`Runs::start`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Started {
     /// The start is published, and the run begins soon.
     Accepted,
@@ -44,20 +45,24 @@ pub enum Started {
 #[non_exhaustive]
 pub struct RunStatus {
     /// The run.
+    #[serde(serialize_with = "as_text")]
     pub id: RunId,
     /// Its state.
     pub state: RunState,
     /// The version of its workflow.
     pub version: u32,
     /// When it began.
+    #[serde(serialize_with = "as_rfc3339")]
     pub created_at: SystemTime,
     /// When its state was last stored.
+    #[serde(serialize_with = "as_rfc3339")]
     pub updated_at: SystemTime,
     /// The entries of its journal.
     pub entries: u32,
     /// The events that it waits for.
     pub waits_for: Vec<String>,
     /// When it goes on without an event; `None` if it does not.
+    #[serde(serialize_with = "as_optional_rfc3339")]
     pub wakes_at: Option<SystemTime>,
     /// Why it failed or is stalled.
     pub reason: Option<String>,
@@ -78,8 +83,10 @@ pub struct RecordedCall {
     /// The message of an error.
     pub message: Option<String>,
     /// When its work began.
+    #[serde(serialize_with = "as_rfc3339")]
     pub began_at: SystemTime,
     /// When its result was recorded, or its next attempt begins.
+    #[serde(serialize_with = "as_rfc3339")]
     pub recorded_at: SystemTime,
     /// The attempts.
     pub attempts: u32,
@@ -290,6 +297,18 @@ impl Runs {
             _ => Ok(None),
         }
     }
+}
+
+fn as_text<S: Serializer>(id: &RunId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+fn as_rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&to_rfc3339(*time))
+}
+
+fn as_optional_rfc3339<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(to_rfc3339).serialize(serializer)
 }
 
 fn check_event(event: &str) -> Result<()> {

@@ -1,5 +1,6 @@
 //! [`Workflows`]: the programs of an app's runs, as a module of the app.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use isobar_abstraction::pub_sub::Message;
 use isobar_abstraction::{App, BoxError, Context, Error, Result, Tick};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
+use crate::admin::{self, AdminRequest};
 use crate::flow::Flow;
 use crate::history::History;
 use crate::runs::Runs;
@@ -92,10 +95,33 @@ impl<S: Clone + Send + Sync + 'static> Workflows<S> {
     }
 
     /// The module: [mount](App::mount) it with an empty prefix.
+    ///
+    /// It handles the messages and the schedule of the runs, and the function `runs-admin` for people and tools, whose
+    /// requests and answers are JSON:
+    ///
+    /// | request | answer |
+    /// |---|---|
+    /// | `{"workflows": {}}` | the names of the workflows, and their versions |
+    /// | `{"list": {"workflow": "order", "limit": 100, "after": "order/7"}}` | runs, the latest first: 100 at most |
+    /// | `{"get": {"run": "order/7"}}` | the state of a run |
+    /// | `{"history": {"run": "order/7"}}` | its calls |
+    /// | `{"export": {"run": "order/7"}}` | its history, with the values |
+    /// | `{"start": {"run": "order/7", "input": …}}` | `"accepted"` or `"existing"` |
+    /// | `{"signal": {"run": "order/7", "event": "approval", "id": "1", "body": …}}` | `null` |
+    /// | `{"cancel": {"run": "order/7", "reason": "…"}}` | `null` |
+    /// | `{"resume": {"run": "order/7"}}` | `null` |
     pub fn build(self) -> App {
         let Self { runs, programs, retention, is_strict, .. } = self;
         let name = runs.name.clone();
-        let store = runs.store;
+        let versions = |(workflow, versions): (&String, &BTreeMap<u32, _>)| {
+            (workflow.clone(), versions.keys().copied().collect::<Vec<_>>())
+        };
+        let workflows = json!(programs.iter().map(versions).collect::<BTreeMap<_, _>>());
+        let admin = move |runs: Runs, request: AdminRequest, _: Context| {
+            let workflows = workflows.clone();
+            async move { admin::answer(&runs, workflows, request).await }
+        };
+        let store = runs.store.clone();
         let messages = store
             .topic
             .subscription(isobar_abstraction::driver::pub_sub::DEFAULT_SUBSCRIPTION)
@@ -110,6 +136,9 @@ impl<S: Clone + Send + Sync + 'static> Workflows<S> {
                 },
             )
             .on_schedule(&name, "* * * * *", async |worker: Arc<Worker>, _: Tick, cx: Context| worker.sweep(&cx).await)
+            .build()
+            .with_state(runs)
+            .on_invoke(format!("{name}-admin"), admin)
             .build()
     }
 }

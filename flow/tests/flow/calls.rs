@@ -5,6 +5,7 @@ use std::time::Duration;
 use isobar_abstraction::key_value::PutMode;
 use isobar_abstraction::{Error, ErrorKind, Result};
 use isobar_flow::{Flow, RunState, Workflows};
+use serde_json::{Value, json};
 
 use crate::support::{Shop, State, id};
 
@@ -227,6 +228,33 @@ async fn the_list_of_runs_has_the_latest_first() {
     let ids: Vec<_> = first.iter().chain(&rest).map(|run| run.id.to_string()).collect();
     assert_eq!(ids, ["trip/a/4", "trip/a/3", "trip/a/2", "trip/a/1", "trip/a/0"]);
     assert_eq!(first[0].waits_for, ["departure"]);
+}
+
+#[tokio::test]
+async fn a_tool_sees_and_changes_runs_by_a_function() {
+    let shop = shop();
+    let call = async |request: Value| shop.client.invoke::<Value>("runs-admin", &request).await;
+    let start = json!({"start": {"run": "trip/1", "input": false}});
+    assert_eq!(call(start.clone()).await.unwrap(), "accepted");
+    shop.deliver().await;
+    assert_eq!(call(start).await.unwrap(), "existing");
+    assert_eq!(call(json!({"workflows": {}})).await.unwrap()["trip"], json!([1]));
+    let listed = call(json!({"list": {"workflow": "trip"}})).await.unwrap();
+    assert_eq!((&listed[0]["id"], &listed[0]["state"]), (&json!("trip/1"), &json!("waiting")));
+    assert_eq!(listed[0]["created_at"], "2026-01-01T00:00:00.000Z");
+    let calls = call(json!({"history": {"run": "trip/1"}})).await.unwrap();
+    assert_eq!((&calls[0]["path"], &calls[0]["outcome"]), (&json!("book#1"), &json!("value")));
+    assert_eq!(calls.as_array().unwrap().len(), 3);
+    assert_eq!(call(json!({"cancel": {"run": "trip/1", "reason": "rain"}})).await.unwrap(), Value::Null);
+    shop.deliver().await;
+    let status = call(json!({"get": {"run": "trip/1"}})).await.unwrap();
+    assert_eq!((&status["state"], &status["reason"]), (&json!("cancelled"), &json!("the run was cancelled: rain")));
+    let missing = call(json!({"get": {"run": "trip/2"}})).await.unwrap_err();
+    assert_eq!(
+        (missing.kind(), missing.message()),
+        (ErrorKind::NotFound, "there is no run trip/2; it may not have begun")
+    );
+    assert_eq!(call(json!({"burn": {}})).await.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod calls;
 mod crash;
 mod host;
 mod model;
+mod random;
 mod replays;
 mod runs;
 mod support;
