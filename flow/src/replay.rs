@@ -163,6 +163,18 @@ pub(crate) enum Work {
     Failed { failure: Failure, next: u64 },
 }
 
+impl Draft {
+    /// The size of its value in JSON.
+    pub(crate) fn bytes(&self) -> usize {
+        let size = |stored: &Stored| if let Stored::Json(json) = stored { json.get().len() } else { 0 };
+        match &self.work {
+            Work::Record(Record::Value(stored)) | Work::Note(Record::Value(stored)) => size(stored),
+            Work::Receive(_, event) => event.body.as_ref().map_or(0, size),
+            _ => 0,
+        }
+    }
+}
+
 /// The answer to a call that is polled.
 #[derive(Debug)]
 pub(crate) enum Polled {
@@ -468,6 +480,11 @@ impl State {
         let mut open: Vec<_> = self.prevent.iter().filter(|(index, _)| is_open(index)).collect();
         open.sort_unstable_by_key(|(index, _)| **index);
         open.into_iter().map(|(index, prevent)| (*index, Arc::clone(prevent))).collect()
+    }
+
+    /// Is there a call that could begin?
+    pub(crate) fn has_open(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call.state, CallState::Open) && call.waker.is_some())
     }
 
     /// Does a call wait for a time or an event?

@@ -173,7 +173,8 @@ impl Store {
         let lease = Lease { token: random_text(), instance: self.instance.id.to_string(), until };
         let state = if head.state == RunState::Undoing { RunState::Undoing } else { RunState::Running };
         let time = head.time.max(now);
-        let next = Head { state, turn, lease: Some(lease), time, idle: head.idle + 1, updated: now, ..head.clone() };
+        let (lease, idle) = (Some(lease), head.idle + 1);
+        let next = Head { state, turn, lease, time, idle, wake: None, waits: Vec::new(), updated: now, ..head.clone() };
         (next, Timer::new(run, turn, TimerKind::Lease, until))
     }
 

@@ -8,7 +8,7 @@ use isobar_abstraction::{Error, Result};
 
 use crate::flow::Inner;
 use crate::message::Message;
-use crate::replay::{Calls, Draft, Work};
+use crate::replay::{Calls, Draft, State, Work};
 use crate::row::{
     Attempts, CallKind, Entry, Event, Head, Lease, Record, Row, RunId, RunState, Timer, TimerKind, attempts_sort,
     entry_sort,
@@ -18,6 +18,9 @@ use crate::store::{Held, LEASE, Store, millis};
 
 /// The entries of one commit: with the head and the values they fit a transaction.
 pub(crate) const BATCH: usize = 90;
+
+/// The JSON of the values of one commit. In a request it can have twice the size, and a transaction has 2,000,000 bytes.
+const BATCH_BYTES: usize = 800_000;
 
 /// The entries of a generation of the journal.
 const ENTRIES: u32 = 10_000;
@@ -88,8 +91,9 @@ impl Turn<'_> {
                 // A step that would begin now would run after the cancellation.
                 state.is_closing = running.end.is_none() && state.is_cancelled();
                 state.is_live = true;
-                state.wake_all();
             });
+            self.close_late(&running);
+            running.state(State::wake_all);
             loop {
                 match self.live(&mut running, &mut entries, &mut attempts).await? {
                     Next::Go => {}
@@ -127,6 +131,17 @@ impl Turn<'_> {
         Error::unavailable(format!("{what} of the run {} cannot be read yet, and its head can", self.run))
     }
 
+    fn is_late(&self) -> bool {
+        self.steps_until.is_some_and(|until| until <= self.store.now())
+    }
+
+    /// Lets no step begin that would have no time. Another turn has some.
+    fn close_late(&self, running: &Running) {
+        if self.is_late() {
+            running.state(|state| state.is_closing = true);
+        }
+    }
+
     fn now(&self, running: &Running) -> u64 {
         self.store.now().max(running.state(|state| state.now))
     }
@@ -137,6 +152,7 @@ impl Turn<'_> {
         entries: &mut Vec<Entry>,
         attempts: &mut Vec<Attempts>,
     ) -> Result<Next> {
+        self.close_late(running);
         running.poll();
         if let Some(stop) = running.state(|state| state.stop.take()) {
             return self.stall(stop.to_string()).await.map(Next::End);
@@ -163,6 +179,9 @@ impl Turn<'_> {
             return Ok(Next::Go);
         } else if running.state(|state| state.draft_event(now)) {
             return self.commit(running, entries, attempts).await;
+        }
+        if self.is_late() && running.state(|state| state.active == 0 && state.has_open()) {
+            return self.give_back(running).await;
         }
         let (is_active, is_waiting, next) =
             running.state(|state| (state.active > 0, state.is_waiting(), state.next_time()));
@@ -261,7 +280,13 @@ impl Turn<'_> {
     ) -> Result<Next> {
         let time = self.now(running);
         let drafts = running.state(|state| {
-            let count = state.drafts.len().min(BATCH);
+            let mut bytes = 0;
+            let fits = |draft: &&Draft| {
+                bytes += draft.bytes();
+                bytes <= BATCH_BYTES
+            };
+            // One draft fits in any case: a value that is larger is an object.
+            let count = state.drafts.iter().take(BATCH).take_while(fits).count().max(1).min(state.drafts.len());
             state.drafts.drain(..count).collect::<Vec<_>>()
         });
         let (mut stored, mut rows, mut failed, mut received) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -399,7 +424,7 @@ impl Turn<'_> {
     async fn give_back(&mut self, running: &Running) -> Result<Next> {
         let rows = self.notes(running);
         let idle = self.held.head.idle;
-        let head = Head { state: RunState::Running, idle, ..self.ended(rows.len()) };
+        let head = Head { idle, ..self.ended(rows.len()) };
         let written = self.store.write(&self.run, Some(&self.held), head, rows).await?;
         if let Some(held) = written {
             let turn = held.head.turn;

@@ -22,6 +22,28 @@ async fn parent(_: State, flow: Flow, numbers: Vec<u32>) -> Result<u32> {
     Ok(doubled.into_iter().sum())
 }
 
+/// Steps of 10 seconds, which are more than a turn has time for.
+async fn slow(state: State, flow: Flow, count: u32) -> Result<Vec<u32>> {
+    let mut attempts = Vec::new();
+    for _ in 0..count {
+        let step = flow.step("ten-seconds", async |it| {
+            tokio::task::yield_now().await;
+            state.clock.advance(Duration::from_secs(10));
+            Ok::<_, Error>(it.attempt())
+        });
+        attempts.push(step.await?);
+    }
+    Ok(attempts)
+}
+
+/// Results that together are larger than a transaction.
+async fn large(_: State, flow: Flow, count: usize) -> Result<usize> {
+    let step = async |flow: Flow, _| flow.step("text", async |_| Ok::<_, Error>("\"".repeat(15_000))).await;
+    let texts = flow.map("texts", 0..count, count, step).await?;
+    let object = flow.step("object", async |_| Ok::<_, Error>("x".repeat(1_000_000))).await?;
+    Ok(texts.iter().map(String::len).sum::<usize>() + object.len())
+}
+
 async fn branches(state: State, flow: Flow, count: u32) -> Result<Vec<u32>> {
     let step = async |flow: Flow, number: u32| {
         flow.step("square", async |_| Ok::<_, Error>(state.note(format!("square {number}"), number * number))).await
@@ -91,6 +113,8 @@ fn shop() -> Shop {
         workflows
             .workflow("double", 1, double)
             .workflow("parent", 1, parent)
+            .workflow("slow", 1, slow)
+            .workflow("large", 1, large)
             .workflow("branches", 1, branches)
             .workflow("fastest", 1, fastest)
             .workflow("trip", 1, trip)
@@ -121,6 +145,26 @@ async fn a_map_has_its_results_in_the_order_of_its_items() {
     let squares = shop.runs.output::<Vec<u32>>(&id("branches/1")).await.unwrap().unwrap();
     assert_eq!(squares, (0..100).map(|number| number * number).collect::<Vec<_>>());
     assert_eq!(shop.state.notes().len(), 100);
+}
+
+#[tokio::test]
+async fn a_turn_ends_before_a_step_has_no_time() {
+    let shop = shop();
+    shop.runs.start("slow", "1", &100).await.unwrap();
+    for _ in 0..10 {
+        shop.deliver().await;
+    }
+    assert_eq!(shop.runs.output::<Vec<u32>>(&id("slow/1")).await.unwrap(), Some(vec![1; 100]));
+}
+
+#[tokio::test]
+async fn results_may_be_larger_than_a_transaction_and_than_an_item() {
+    let shop = shop();
+    shop.runs.start("large", "1", &150).await.unwrap();
+    shop.deliver().await;
+    assert_eq!(shop.runs.output::<usize>(&id("large/1")).await.unwrap(), Some(150 * 15_000 + 1_000_000));
+    let history = shop.runs.export(&id("large/1")).await.unwrap().unwrap();
+    assert!(serde_json::to_string(&history).unwrap().len() > 3_000_000);
 }
 
 #[tokio::test]

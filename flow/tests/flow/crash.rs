@@ -1,6 +1,7 @@
 //! Runs end in the same state although any call of a service fails, or ends its host, at any point.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -259,4 +260,52 @@ async fn a_run_of_five_steps_writes_18_items_and_25_with_a_sleep() {
         assert!(world.run(is_done).await);
         assert_eq!(world.writes(), writes);
     }
+}
+
+/// Rings when an event arrives, although it also waits for a day.
+async fn alarm(state: State, flow: Flow, _: ()) -> Result<()> {
+    let ring = async {
+        flow.wait_for::<()>("fire").await?;
+        flow.step("ring", async |it| {
+            state.effect("ring", it.key());
+            Ok::<_, Error>(())
+        })
+        .await
+    };
+    join(flow.sleep("day", Duration::from_secs(86_400)), ring).await.1
+}
+
+#[tokio::test]
+async fn an_event_is_handled_soon_although_a_service_fails() {
+    let mut calls = 1;
+    let mut call = 0;
+    while call < calls {
+        for fault in [Fault::FailBefore, Fault::FailAfter, Fault::CrashBefore, Fault::CrashAfter] {
+            let effects = Effects::default();
+            let app = |cloud: &Cloud| {
+                let state = State { effects: Arc::clone(&effects), stock: cloud.table("stock") };
+                App::new("house")
+                    .mount("", Workflows::new(&Runs::new(cloud), state).workflow("alarm", 1, alarm).build())
+            };
+            let plan = Plan { at: vec![(call, fault)], ..Plan::default() };
+            let world = World::new(plan.clone(), app);
+            let (cloud, id) = (world.cloud(), "alarm/1".parse::<RunId>().unwrap());
+            let runs = Runs::new(&cloud);
+            world.quietly(runs.start("alarm", "1", &())).await.unwrap();
+            let rounds = AtomicUsize::new(0);
+            let has_rung = async |round| {
+                if round == 10 {
+                    runs.signal(&id, "fire", "1", &()).await.unwrap();
+                }
+                rounds.store(round, Ordering::Relaxed);
+                !effects.lock().is_empty()
+            };
+            assert!(world.run(has_rung).await, "{plan:?}");
+            // Rounds of 15 seconds: a lease, a tick, and the wait of an event for its run.
+            assert!(rounds.load(Ordering::Relaxed) < 25, "{plan:?}: {rounds:?}");
+            calls = calls.max(world.calls());
+        }
+        call += 1;
+    }
+    assert!(calls > 20, "{calls}");
 }

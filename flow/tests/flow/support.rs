@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use isobar_abstraction::clock::ManualClock;
 use isobar_abstraction::key_value::Table;
 use isobar_abstraction::memory::MemoryProvider;
 use isobar_abstraction::{App, Cloud, TestClient};
@@ -14,11 +15,12 @@ use parking_lot::Mutex;
 pub(crate) struct State {
     notes: Arc<Mutex<Vec<String>>>,
     pub(crate) table: Table<u32>,
+    pub(crate) clock: ManualClock,
 }
 
 impl State {
     pub(crate) fn of(cloud: &Cloud) -> Self {
-        Self { notes: Arc::default(), table: cloud.table("orders") }
+        Self { notes: Arc::default(), table: cloud.table("orders"), clock: ManualClock::default() }
     }
 
     /// Remembers an effect, and returns a value.
@@ -49,7 +51,8 @@ impl Shop {
     }
 
     fn on(provider: MemoryProvider, register: impl FnOnce(Workflows<State>) -> Workflows<State>) -> Self {
-        let state = State::of(&Cloud::new(Arc::new(provider.clone())));
+        let clock = provider.manual_clock().clone();
+        let state = State { clock, ..State::of(&Cloud::new(Arc::new(provider.clone()))) };
         let app = |cloud: &Cloud| {
             let state = State { table: cloud.table("orders"), ..state.clone() };
             let workflows = Workflows::new(&Runs::new(cloud), state).with_strict_replay();
