@@ -106,6 +106,18 @@ impl Flow {
         from_millis(self.inner.calls.with(|state| state.now))
     }
 
+    /// A random number, the same in each replay. It is no secret: the id of the run and a stored text determine it.
+    pub fn random(&self) -> u64 {
+        let name = self.inner.calls.scope(&self.scope, "random");
+        u64::from_str_radix(self.key(&name).get(..16).unwrap_or_default(), 16).unwrap_or_default()
+    }
+
+    /// A unique text of 32 hexadecimal digits, the same in each replay: for example an id that several steps need.
+    pub fn unique_id(&self) -> String {
+        let name = self.inner.calls.scope(&self.scope, "id");
+        self.key(&name)
+    }
+
     pub(crate) fn call_of(&self, kind: CallKind, name: &str) -> Call {
         let calls = Arc::clone(&self.inner.calls);
         let index = calls.call(&self.scope, kind, name);

@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 
 use crate::flow::Inner;
 use crate::replay::{Calls, Difference, Stop};
-use crate::row::{ChildEnd, Entry, Record, RunId, RunState, Stored};
+use crate::row::{CallKind, ChildEnd, Entry, Record, RunId, RunState, Stored};
 use crate::running::{Program, Running};
 use crate::runs::Runs;
-use crate::store::{Store, encode};
+use crate::store::{Store, decode, encode};
 
 /// The input and the journal of a run. It contains the values of the run, which may be secrets.
 ///
@@ -78,7 +78,7 @@ impl Runs {
         let mut entries = self.store.journal(run, &head).await?;
         for entry in &mut entries {
             if let Record::Value(stored) = &mut entry.record {
-                self.inline(stored).await?;
+                self.inline(entry.kind, stored).await?;
             }
         }
         let (run, version, state) = (run.clone(), head.version, head.state);
@@ -87,9 +87,11 @@ impl Runs {
     }
 
     /// Replaces an object by its value, also that of the output of a child.
-    async fn inline(&self, stored: &mut Stored) -> Result<()> {
+    async fn inline(&self, kind: CallKind, stored: &mut Stored) -> Result<()> {
         let mut json = self.store.load(stored).await?;
-        if let Ok(ChildEnd::Output(output)) = serde_json::from_str(json.get()) {
+        if kind == CallKind::Call
+            && let ChildEnd::Output(output) = decode(&json, "the end of a child")?
+        {
             let output = Stored::Json(self.store.load(&output).await?);
             json = encode(&ChildEnd::Output(output))?;
         }

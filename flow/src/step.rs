@@ -13,6 +13,7 @@ use futures_util::future::{BoxFuture, Either, select};
 use isobar_abstraction::{BoxError, Error, Outcome, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 
 use crate::context::StepContext;
 use crate::flow::{Active, Call, Flow};
@@ -258,7 +259,8 @@ impl<'a, T: Serialize + DeserializeOwned + Send + 'a> Step<'a, T> {
         let remaining = self.options.timeout.into_iter().chain(left).min();
         let context = StepContext { key: self.flow.key(&self.path()), attempt, remaining };
         let _active = Active::new(&self.call.calls);
-        let body = AssertUnwindSafe(self.in_body(context)).catch_unwind();
+        let span = tracing::info_span!("step", path = self.path(), attempt);
+        let body = AssertUnwindSafe(self.in_body(context).instrument(span)).catch_unwind();
         let result = match remaining {
             None => body.await,
             Some(remaining) => match select(pin!(body), inner.store.clock.sleep(remaining)).await {

@@ -8,6 +8,7 @@ use isobar_abstraction::clock::to_millis;
 use isobar_abstraction::key_value::PutMode;
 use isobar_abstraction::pub_sub;
 use isobar_abstraction::{Context, Outcome, Result};
+use tracing::Instrument;
 
 use crate::message::{CANCEL, Message};
 use crate::row::{
@@ -299,7 +300,8 @@ impl Worker {
             retention: self.retention,
             is_strict: self.is_strict,
         };
-        let ended = work.run().await;
+        let span = tracing::info_span!("turn", %run, turn, version = work.held.head.version);
+        let ended = work.run().instrument(span).await;
         match ended {
             Ok(end) => {
                 tracing::debug!(%run, turn, ?end, "a turn has ended");

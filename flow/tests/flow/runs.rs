@@ -1,5 +1,6 @@
 //! Workflows in memory: steps, sleeps, events, retries, and what a person sees of them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use isobar_abstraction::{Error, ErrorKind, Result};
@@ -41,6 +42,18 @@ async fn stubborn(effects: State, flow: Flow, failures: u32) -> Result<u32> {
     flow.step("try", body).await
 }
 
+/// Its steps have names that are the same in each replay only if the flow makes them.
+async fn unique(state: State, flow: Flow, _: ()) -> Result<usize> {
+    let mut names = BTreeSet::new();
+    for _ in 0..3 {
+        for name in [flow.unique_id(), flow.random().to_string()] {
+            flow.step(&name, async |_| Ok::<_, Error>(add(&state))).await?;
+            names.insert(name);
+        }
+    }
+    Ok(names.len())
+}
+
 fn shop() -> Shop {
     Shop::new(|workflows: Workflows<State>| {
         workflows
@@ -48,6 +61,7 @@ fn shop() -> Shop {
             .workflow("sleeper", 1, sleeper)
             .workflow("approval", 1, approval)
             .workflow("stubborn", 1, stubborn)
+            .workflow("unique", 1, unique)
     })
 }
 
@@ -111,4 +125,17 @@ async fn a_step_is_attempted_again_with_a_backoff() {
     }
     let failed = shop.runs.output::<u32>(&id("stubborn/2")).await.unwrap_err();
     assert_eq!((failed.kind(), failed.message(), shop.state.count("effect")), (ErrorKind::Unavailable, "not yet", 9));
+}
+
+#[tokio::test]
+async fn random_numbers_and_ids_are_the_same_in_each_replay() {
+    let shop = shop();
+    for run in ["unique/1", "unique/2"] {
+        shop.runs.start("unique", &run[7..], &()).await.unwrap();
+        shop.deliver().await;
+        assert_eq!(shop.runs.output::<usize>(&id(run)).await.unwrap(), Some(6));
+    }
+    let paths =
+        async |run| shop.runs.history(&id(run)).await.unwrap().into_iter().map(|call| call.path).collect::<Vec<_>>();
+    assert_ne!(paths("unique/1").await, paths("unique/2").await);
 }
