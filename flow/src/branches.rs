@@ -39,11 +39,16 @@ impl Flow {
     /// Which one is first is recorded with the results of the calls. A branch that is dropped begins no other call; a step of
     /// it that is running is dropped too, and its effect may have happened.
     ///
-    /// Panics without a branch.
+    /// Without a branch the run is stalled.
     pub async fn race<T, R>(&self, branches: impl IntoIterator<Item = R>) -> (usize, T)
     where
         R: Future<Output = T> + Unpin,
     {
+        let branches: Vec<_> = branches.into_iter().collect();
+        if branches.is_empty() {
+            self.inner.calls.with(|state| state.stop_for("a race needs a branch"));
+            return std::future::pending().await;
+        }
         let (result, number, _) = select_all(branches).await;
         (number, result)
     }
