@@ -29,7 +29,8 @@ impl Turn<'_> {
         attempts: &mut Vec<Attempts>,
     ) -> Result<Next> {
         let Some(output) = running.output.clone() else { return Ok(Next::Go) };
-        let input = running.state(|state| state.next_input.take());
+        // It remains there: an event that arrives now lets this run again.
+        let input = running.state(|state| state.next_input.clone());
         match (output, running.end.clone(), input) {
             (Err(error), Some(_), _) => self.stall(error.message().to_owned()).await.map(Next::End),
             (Ok(_), Some(Record::Cancelled(reason)), _) => {

@@ -309,3 +309,35 @@ async fn an_event_is_handled_soon_although_a_service_fails() {
     }
     assert!(calls > 20, "{calls}");
 }
+
+/// Receives six words, each in a generation of its own.
+async fn words(_: (), flow: Flow, count: u32) -> Result<u32> {
+    flow.wait_for::<u32>("word").await?;
+    if count == 5 { Ok(count) } else { flow.continue_with(&(count + 1)) }
+}
+
+#[tokio::test]
+async fn an_event_during_a_change_of_generation_is_received() {
+    for seed in 0..200 {
+        let app = |cloud: &Cloud| {
+            App::new("shop").mount("", Workflows::new(&Runs::new(cloud), ()).workflow("words", 1, words).build())
+        };
+        let plan = Plan { seed, random: [0, 5][seed as usize % 2], is_shuffled: true, ..Plan::default() };
+        let world = World::new(plan, app);
+        let (cloud, id) = (world.cloud(), "words/1".parse::<RunId>().unwrap());
+        let runs = Runs::new(&cloud);
+        world
+            .quietly(async {
+                runs.start("words", "1", &0).await.unwrap();
+                for number in 0..6 {
+                    runs.signal(&id, "word", &number.to_string(), &number).await.unwrap();
+                }
+            })
+            .await;
+        let is_done = async |_| runs.get(&id).await.unwrap().is_some_and(|run| run.state.is_final());
+        assert!(world.run(is_done).await, "{seed}");
+        let output = world.quietly(runs.output::<u32>(&id)).await;
+        assert_eq!(output.unwrap(), Some(5), "{seed}");
+        assert_eq!(world.lost(), Vec::<String>::new(), "{seed}");
+    }
+}
