@@ -10,8 +10,9 @@ use isobar_abstraction::key_value::{PutMode, PutOptions, Table, Transaction};
 use isobar_abstraction::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::draft::{Draft, Work};
 use crate::flow::{Active, Call, Flow};
-use crate::replay::{Draft, Polled, Prevent, Work};
+use crate::replay::{Polled, Prevent};
 use crate::row::{CallKind, Failure, Record, Stored};
 use crate::store::encode;
 use crate::turn::pause;
@@ -72,7 +73,7 @@ impl Flow {
         if matches!(polled, Polled::Live) && !call.calls.with(|state| state.has_begun(call.index)) {
             let (table, partition) = (table.name().to_owned(), target.partition.clone());
             let work = Work::Begin(Record::Applying { table, partition });
-            call.calls.draft(Draft { index: call.index, began: self.inner.store.now(), attempts: 1, work });
+            call.calls.draft(Draft::new(call.index, self.inner.store.now(), work));
             polled = call.polled().await;
         }
         let record = match polled {
@@ -85,7 +86,7 @@ impl Flow {
                     Err(error) => return call.fail(error).await,
                 };
                 drop(active);
-                call.calls.draft(Draft { index: call.index, began, attempts: 1, work: Work::Record(record) });
+                call.calls.draft(Draft::new(call.index, began, Work::Record(record)));
                 call.recorded().await
             }
         };

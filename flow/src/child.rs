@@ -8,9 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::draft::{Draft, Work};
 use crate::flow::{Active, Call, Flow};
 use crate::message::Message;
-use crate::replay::{CallState, Draft, Polled, Work};
+use crate::replay::{CallState, Polled};
 use crate::row::{CallKind, ChildEnd, Parent, Record, RunId, hex};
 use crate::store::encode;
 
@@ -41,7 +42,7 @@ impl Flow {
             }
             drop(active);
             let began = self.inner.store.now();
-            call.calls.draft(Draft { index: call.index, began, attempts: 1, work: Work::Begin(Record::Begun) });
+            call.calls.draft(Draft::new(call.index, began, Work::Begin(Record::Begun)));
             call.polled().await;
         }
         call.calls.wait_for_event(call.index, event);

@@ -7,11 +7,11 @@ use isobar_abstraction::{Error, Result};
 use serde_json::value::RawValue;
 
 use crate::child::workflow_of;
+use crate::draft::{Draft, Work};
 use crate::message::{CANCEL, Message};
-use crate::replay::{Draft, Prevent, Work};
+use crate::replay::Prevent;
 use crate::row::{
-    Attempts, ERROR, Entry, Failure, Head, NO_CALL, OUTPUT, Record, Row, RunState, STALL, Stall, Stored, Timer,
-    TimerKind, input_sort,
+    Attempts, ERROR, Entry, Failure, Head, NO_CALL, OUTPUT, Record, Row, RunState, Stored, Timer, TimerKind, input_sort,
 };
 use crate::running::Running;
 use crate::store::{decode, encode, millis};
@@ -34,8 +34,7 @@ impl Turn<'_> {
         match (output, running.end.clone(), input) {
             (Err(error), Some(_), _) => self.stall(error.message().to_owned()).await.map(Next::End),
             (Ok(_), Some(Record::Cancelled(reason)), _) => {
-                let failure =
-                    Failure { kind: "conflict".to_owned(), message: format!("the run was cancelled: {reason}") };
+                let failure = Failure::of(&Error::conflict(format!("the run was cancelled: {reason}")));
                 self.finish(running, RunState::Cancelled, Err(failure)).await
             }
             (Ok(_), Some(Record::Error(failure)), _) => self.finish(running, RunState::Failed, Err(failure)).await,
@@ -102,7 +101,7 @@ impl Turn<'_> {
                 false => Record::Error(Failure::of(&Error::conflict("the run ended before the writes"))),
             };
             let began = self.store.now();
-            running.state(|state| state.drafts.push(Draft { index, began, attempts: 1, work: Work::Record(record) }));
+            running.state(|state| state.drafts.push(Draft::new(index, began, Work::Record(record))));
         }
         Ok(())
     }
@@ -116,7 +115,7 @@ impl Turn<'_> {
     ) -> Result<Next> {
         let began = self.store.now();
         let work = Work::Record(record);
-        running.state(|state| state.drafts.push(Draft { index: NO_CALL, began, attempts: 1, work }));
+        running.state(|state| state.drafts.push(Draft::new(NO_CALL, began, work)));
         self.commit(running, entries, attempts).await
     }
 
@@ -136,7 +135,7 @@ impl Turn<'_> {
         let rows = vec![(input_sort(old + 1), Row::Value(stored), PutMode::Create)];
         // The timer of the lease holds the run until another turn has begun.
         let (turn, run) = (head.turn, self.run.clone());
-        match self.store.write_and_delete(&self.run, &self.held, head, rows, forgotten).await? {
+        match self.store.write_and_delete(&self.run, Some(&self.held), head, rows, forgotten).await? {
             None => return self.again(running).await,
             Some(held) => self.held = held,
         }
@@ -172,11 +171,7 @@ impl Turn<'_> {
 
     /// Ends the turn of a run that cannot go on without a person.
     pub(crate) async fn stall(&mut self, reason: String) -> Result<End> {
-        tracing::error!(run = %self.run, reason, "a run is stalled");
-        let stall = Stall { reason, time: self.store.now() };
-        let rows = vec![(STALL.to_owned(), Row::Stall(stall), PutMode::Overwrite)];
-        let head = Head { state: RunState::Stalled, ..self.ended(0) };
-        match self.store.write(&self.run, Some(&self.held), head, rows).await? {
+        match self.store.stall(&self.run, &self.held, self.ended(0), reason).await? {
             Some(held) => self.held = held,
             // The next turn finds the same.
             None => return Ok(End::Lost),

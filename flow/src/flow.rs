@@ -14,7 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::replay::{CallState, Calls, Draft, Polled, Work};
+use crate::draft::{Draft, Work};
+use crate::replay::{CallState, Calls, Polled};
 use crate::row::{CallKind, Record, RunId, Stored};
 use crate::store::{Store, decode, encode, millis};
 
@@ -138,7 +139,7 @@ impl Flow {
         if !is_recorded {
             let work = Work::Note(Record::Until(until));
             let began = self.inner.calls.with(|state| state.now);
-            call.calls.draft(Draft { index, began, attempts: 1, work });
+            call.calls.draft(Draft::new(index, began, work));
         }
         call.calls.set(index, CallState::Sleeping { until });
         async move {

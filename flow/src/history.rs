@@ -4,8 +4,9 @@ use isobar_abstraction::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::difference::{Difference, Stop};
 use crate::flow::Inner;
-use crate::replay::{Calls, Difference, Stop};
+use crate::replay::Calls;
 use crate::row::{CallKind, ChildEnd, Entry, Record, RunId, RunState, Stored};
 use crate::running::{Program, Running};
 use crate::runs::Runs;

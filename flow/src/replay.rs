@@ -14,52 +14,13 @@ use std::thread::ThreadId;
 use futures_util::future::BoxFuture;
 use isobar_abstraction::{BoxError, Error, Result};
 use parking_lot::Mutex;
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::context::StepContext;
+use crate::difference::{Difference, Stop};
+use crate::draft::{Draft, Work};
 use crate::message::CANCEL;
-use crate::row::{Attempts, CallKind, Entry, Event, Failure, NO_CALL, Record, Stored};
-
-/// A difference between a program and the journal of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Difference {
-    /// The number of the call in its run, beginning with 0.
-    pub index: u32,
-    /// What the journal contains.
-    pub expected: String,
-    /// What the program does.
-    pub found: String,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { index, expected, found } = self;
-        write!(f, "the program differs from the journal at call {index}: expected {expected}, found {found}")
-    }
-}
-
-impl std::error::Error for Difference {}
-
-/// Why a run cannot go on without a person.
-#[derive(Debug, Clone)]
-pub(crate) enum Stop {
-    Difference(Difference),
-    Other(String),
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Difference(difference) => write!(
-                f,
-                "{difference}. Deploy the code that the run began with, or register the new code as another version"
-            ),
-            Self::Other(reason) => f.write_str(reason),
-        }
-    }
-}
+use crate::row::{Attempts, CallKind, Entry, Event, NO_CALL, Record, Stored};
 
 /// The state of the calls of a workflow, shared by its [`Flow`](crate::Flow)s and its turn.
 #[derive(Default)]
@@ -101,7 +62,7 @@ pub(crate) struct State {
     /// The thread that runs the workflow now.
     thread: Option<ThreadId>,
     is_in_body: bool,
-    /// No call begins any more, because the run is cancelled.
+    /// No call begins any more, because the run is cancelled or the turn has no time.
     pub(crate) is_closing: bool,
     pub(crate) undo: Vec<Undo>,
     pub(crate) prevent: HashMap<u32, Prevent>,
@@ -138,41 +99,6 @@ pub(crate) enum CallState {
     Delivered(Record),
     /// The workflow has its result, or has dropped it.
     Closed,
-}
-
-/// What the next commit must write.
-#[derive(Debug, Clone)]
-pub(crate) struct Draft {
-    pub(crate) index: u32,
-    pub(crate) began: u64,
-    pub(crate) attempts: u32,
-    pub(crate) work: Work,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Work {
-    /// An entry whose result is delivered after the commit.
-    Record(Record),
-    /// An entry that no call waits for: it is written with the next commit.
-    Note(Record),
-    /// An entry after whose commit the call runs.
-    Begin(Record),
-    /// An event that a call receives: the sort key of its row.
-    Receive(String, Event),
-    /// A failed attempt of a step.
-    Failed { failure: Failure, next: u64 },
-}
-
-impl Draft {
-    /// The size of its value in JSON.
-    pub(crate) fn bytes(&self) -> usize {
-        let size = |stored: &Stored| if let Stored::Json(json) = stored { json.get().len() } else { 0 };
-        match &self.work {
-            Work::Record(Record::Value(stored)) | Work::Note(Record::Value(stored)) => size(stored),
-            Work::Receive(_, event) => event.body.as_ref().map_or(0, size),
-            _ => 0,
-        }
-    }
 }
 
 /// The answer to a call that is polled.
@@ -466,7 +392,7 @@ impl State {
                 None if deadline.is_some_and(|deadline| deadline <= now) => Work::Record(Record::Timeout),
                 None => continue,
             };
-            draft = Some(Draft { index, began: now, attempts: 1, work });
+            draft = Some(Draft::new(index, now, work));
             break;
         }
         let is_drafted = draft.is_some();
@@ -503,14 +429,10 @@ impl State {
 
     /// A step goes on, after the commit of its beginning or of a failed attempt.
     pub(crate) fn open(&mut self, index: u32) {
-        self.move_on(index, CallState::Open);
-        self.wake(index);
-    }
-
-    fn move_on(&mut self, index: u32, to: CallState) {
         if let Some(call) = self.calls.get_mut(index as usize).filter(|call| !matches!(call.state, CallState::Closed)) {
-            call.state = to;
+            call.state = CallState::Open;
         }
+        self.wake(index);
     }
 
     pub(crate) fn enter(&mut self, thread: Option<ThreadId>) {

@@ -167,7 +167,7 @@ pub(crate) struct Head {
     pub(crate) idle: u32,
     pub(crate) created: u64,
     pub(crate) updated: u64,
-    /// A random text that makes idempotency keys and objects of this run differ from those of an earlier run with its id.
+    /// A random text that makes the idempotency keys of this run differ from those of an earlier run with its id.
     pub(crate) incarnation: String,
     pub(crate) input: String,
     /// When the rows of a final run may be deleted.

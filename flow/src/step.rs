@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
+use isobar_abstraction::driver::{RetryPolicy, Settlement};
 use isobar_abstraction::{BoxError, Error, Outcome, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
 use crate::context::StepContext;
+use crate::draft::{Draft, Work};
 use crate::flow::{Active, Call, Flow};
-use crate::replay::{CallState, Calls, Draft, Polled, Undo, UndoBody, Work};
+use crate::replay::{CallState, Calls, Polled, Undo, UndoBody};
 use crate::row::{CallKind, Failure, Record};
 use crate::store::{encode, millis};
 
@@ -77,11 +79,9 @@ pub struct Step<'a, T> {
 
 type Body<'a, T> = Box<dyn FnMut(StepContext) -> BoxFuture<'a, Result<T, BoxError>> + Send + 'a>;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Options {
-    attempts: u32,
-    min: Duration,
-    max: Duration,
+    retry: RetryPolicy,
     timeout: Option<Duration>,
     at_most_once: bool,
     /// Does an error for good stall the run?
@@ -101,13 +101,6 @@ impl Step<'static, ()> {
     }
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        let (min, max) = (Duration::from_secs(1), Duration::from_secs(300));
-        Self { attempts: 5, min, max, timeout: None, at_most_once: false, stalls: false }
-    }
-}
-
 impl<'a, T> Step<'a, T> {
     pub(crate) fn new<E, F, R>(flow: Flow, call: Call, mut body: F) -> Self
     where
@@ -122,7 +115,7 @@ impl<'a, T> Step<'a, T> {
 
     /// Sets the number of attempts, including the first: 5 by default; 0 counts as 1.
     pub fn with_attempts(mut self, attempts: u32) -> Self {
-        self.options.attempts = attempts.max(1);
+        self.options.retry = self.options.retry.with_max_attempts(attempts);
         self
     }
 
@@ -130,7 +123,7 @@ impl<'a, T> Step<'a, T> {
     /// attempt; the actual wait is random, at least half of it. An error with its own time to wait, such as one of a response
     /// with `Retry-After`, waits at least that.
     pub fn with_backoff(mut self, min: Duration, max: Duration) -> Self {
-        (self.options.min, self.options.max) = (min, max.max(min));
+        self.options.retry = self.options.retry.with_backoff(min, max);
         self
     }
 
@@ -146,8 +139,7 @@ impl<'a, T> Step<'a, T> {
     /// workflow or a person must find out whether the effect happened.
     pub fn at_most_once(mut self) -> Self {
         self.options.at_most_once = true;
-        self.options.attempts = 1;
-        self
+        self.with_attempts(1)
     }
 }
 
@@ -191,7 +183,7 @@ impl<'a, T: Serialize + DeserializeOwned + Send + 'a> Step<'a, T> {
                 let message = "the step was interrupted, and it is not known whether its effect happened";
                 return Ok(self.record(1, self.now(), Record::Error(Failure::of(&Error::conflict(message)))).await);
             }
-            calls.draft(Draft { index, began: self.now(), attempts: 1, work: Work::Begin(Record::Begun) });
+            calls.draft(Draft::new(index, self.now(), Work::Begin(Record::Begun)));
             self.call.polled().await;
         }
         loop {
@@ -217,7 +209,7 @@ impl<'a, T: Serialize + DeserializeOwned + Send + 'a> Step<'a, T> {
                 Some(Outcome::Retry { after, .. }) => Some(after.unwrap_or_default()),
                 _ => Some(Duration::ZERO),
             };
-            match after.filter(|_| attempt < self.options.attempts) {
+            match after.filter(|_| attempt < self.options.retry.max_attempts) {
                 // Not recorded, so that it runs again after a person has repaired the cause.
                 None if self.options.stalls => {
                     let path = self.path();
@@ -245,11 +237,12 @@ impl<'a, T: Serialize + DeserializeOwned + Send + 'a> Step<'a, T> {
         self.call.recorded().await
     }
 
-    /// The wait after an attempt: exponential, with jitter.
+    /// The wait after an attempt that is not the last.
     fn backoff(&self, attempt: u32) -> Duration {
-        let factor = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
-        let longest = self.options.min.saturating_mul(factor).min(self.options.max);
-        longest / 2 + (longest / 2).mul_f64(fastrand::f64())
+        match self.options.retry.settle(attempt, Outcome::retry(""), self.options.retry.max_backoff) {
+            Settlement::Retry(wait) => wait,
+            Settlement::Done | Settlement::DeadLetter(_) => Duration::ZERO,
+        }
     }
 
     async fn attempt(&mut self, attempt: u32) -> Result<Record, AttemptError> {

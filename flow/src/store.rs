@@ -1,6 +1,6 @@
 //! The resources of runs, and the operations of the commit protocol on them.
 //!
-//! `tests/model.rs` has the protocol as a model. Its rules: a timer row of a turn is written before the turn can need it, and
+//! `tests/flow/model` has the protocol as a model. Its rules: a timer row of a turn is written before the turn can need it, and
 //! deleted only after another holds the run or the run needs none; each write to a run has the version of its head as a
 //! condition; a message with an input or an event is acknowledged after that is stored.
 
@@ -19,8 +19,8 @@ use serde_json::value::RawValue;
 
 use crate::message::Message;
 use crate::row::{
-    ChildEnd, ERROR, EVENTS, Entry, Event, Head, LIST, Lease, OUTPUT, Row, RunId, RunState, Stored, Timer, TimerKind,
-    attempts_prefix, entries_prefix, input_sort,
+    ChildEnd, ERROR, EVENTS, Entry, Event, Head, LIST, Lease, OUTPUT, Row, RunId, RunState, STALL, Stall, Stored,
+    Timer, TimerKind, attempts_prefix, entries_prefix, input_sort,
 };
 
 /// The largest value that is stored in its row: larger ones are objects.
@@ -60,12 +60,6 @@ pub(crate) enum Due {
     Waiting(Option<u64>),
 }
 
-/// The writes of a transaction with its head.
-struct Change {
-    rows: Vec<(String, Row, PutMode)>,
-    deleted: Vec<String>,
-}
-
 impl Store {
     pub(crate) fn new(cloud: &Cloud, name: &str) -> Self {
         // The clock in memory does not move by itself, so a wait in process would never end.
@@ -102,9 +96,7 @@ impl Store {
         self.table.delete(timer.key()).await
     }
 
-    /// Writes a head, and other rows of its run, if the head has not changed. `None` if it has, perhaps by this write: the
-    /// caller reads it.
-    ///
+    /// [`write_and_delete`](Self::write_and_delete) without a delete.
     pub(crate) async fn write(
         &self,
         run: &RunId,
@@ -112,18 +104,26 @@ impl Store {
         head: Head,
         rows: impl IntoIterator<Item = (String, Row, PutMode)>,
     ) -> Result<Option<Held>> {
-        let change = Change { rows: rows.into_iter().collect(), deleted: Vec::new() };
-        self.change(run, held, head, change).await
+        self.write_and_delete(run, held, head, rows, Vec::new()).await
     }
 
-    async fn change(&self, run: &RunId, held: Option<&Held>, head: Head, change: Change) -> Result<Option<Held>> {
+    /// Writes a head, writes and deletes other rows of its run, if the head has not changed. `None` if it has, perhaps by
+    /// this write: the caller reads it.
+    pub(crate) async fn write_and_delete(
+        &self,
+        run: &RunId,
+        held: Option<&Held>,
+        head: Head,
+        rows: impl IntoIterator<Item = (String, Row, PutMode)>,
+        deleted: Vec<String>,
+    ) -> Result<Option<Held>> {
         let mode = held.map_or(PutMode::Create, |held| PutMode::Update(held.version.clone()));
         let row = Row::Head(Box::new(head.clone()));
         let mut transaction: Transaction<Row> = self.table.transact(run.partition()).put_with("", &row, mode);
-        for (sort, row, mode) in change.rows {
+        for (sort, row, mode) in rows {
             transaction = transaction.put_with(sort, &row, mode);
         }
-        for sort in change.deleted {
+        for sort in deleted {
             transaction = transaction.delete(sort);
         }
         match transaction.commit().await {
@@ -140,17 +140,13 @@ impl Store {
         }
     }
 
-    /// [`write`](Self::write), and deletes rows in the same transaction.
-    pub(crate) async fn write_and_delete(
-        &self,
-        run: &RunId,
-        held: &Held,
-        head: Head,
-        rows: Vec<(String, Row, PutMode)>,
-        deleted: Vec<String>,
-    ) -> Result<Option<Held>> {
-        let change = Change { rows, deleted };
-        self.change(run, Some(held), head, change).await
+    /// Ends a turn of a run that needs a person. `None` if its head has changed: the next turn finds the same reason.
+    pub(crate) async fn stall(&self, run: &RunId, held: &Held, head: Head, reason: String) -> Result<Option<Held>> {
+        tracing::error!(%run, reason, "a run is stalled");
+        let now = self.now();
+        let rows = [(STALL.to_owned(), Row::Stall(Stall { reason, time: now }), PutMode::Overwrite)];
+        let head = Head { state: RunState::Stalled, lease: None, updated: now, ..head };
+        self.write(run, Some(held), head, rows).await
     }
 
     /// Can a worker take the lease of a run now?
@@ -178,19 +174,21 @@ impl Store {
         (next, Timer::new(run, turn, TimerKind::Lease, until))
     }
 
-    /// The entries of the journal in their order, the failed attempts, and the events in the order of their arrival.
+    /// The entries of the journal, in their order.
     pub(crate) async fn journal(&self, run: &RunId, head: &Head) -> Result<Vec<Entry>> {
         let rows = self.table.query(run.partition()).prefix(&entries_prefix(head.generation)).all().await?;
         let entry = |row| if let Row::Entry(entry) = row { Ok(entry) } else { Err(damaged(run, "an entry")) };
         rows.into_iter().map(|row| entry(row.value)).collect()
     }
 
+    /// The failed attempts of steps.
     pub(crate) async fn attempts(&self, run: &RunId, head: &Head) -> Result<Vec<crate::row::Attempts>> {
         let rows = self.table.query(run.partition()).prefix(&attempts_prefix(head.generation)).all().await?;
         let attempts = |row| if let Row::Attempts(it) = row { Ok(it) } else { Err(damaged(run, "an attempt")) };
         rows.into_iter().map(|row| attempts(row.value)).collect()
     }
 
+    /// The events, in the order of their arrival.
     pub(crate) async fn events(&self, run: &RunId) -> Result<Vec<(String, Event)>> {
         let rows = self.table.query(run.partition()).prefix(EVENTS).all().await?;
         let event = |row: isobar_abstraction::key_value::Entry<Row>| match row.value {

@@ -6,9 +6,10 @@ use futures_util::future::{Either, select};
 use isobar_abstraction::key_value::PutMode;
 use isobar_abstraction::{Error, Result};
 
+use crate::draft::{Draft, Work};
 use crate::flow::Inner;
 use crate::message::Message;
-use crate::replay::{Calls, Draft, State, Work};
+use crate::replay::{Calls, State};
 use crate::row::{
     Attempts, CallKind, Entry, Event, Head, Lease, Record, Row, RunId, RunState, Timer, TimerKind, attempts_sort,
     entry_sort,

@@ -11,9 +11,7 @@ use isobar_abstraction::{Context, Outcome, Result};
 use tracing::Instrument;
 
 use crate::message::{CANCEL, Message};
-use crate::row::{
-    DUE, Event, Head, Parent, Row, RunId, RunState, STALL, Stall, Stored, Timer, TimerKind, event_sort, input_sort,
-};
+use crate::row::{DUE, Event, Head, Parent, Row, RunId, RunState, Stored, Timer, TimerKind, event_sort, input_sort};
 use crate::running::Program;
 use crate::store::{Due, Held, Store, damaged, list_sort, millis, random_text};
 use crate::turn::{End, Turn, pause};
@@ -240,7 +238,7 @@ impl Worker {
                 "{IDLE_TURNS} turns ended without a commit: the process may have ended in a step. Look at the log of turn {}",
                 held.head.turn
             );
-            self.stall(&run, &held, reason).await?;
+            store.stall(&run, &held, held.head.clone(), reason).await?;
             return Ok(Outcome::Ack);
         }
         let (head, timer) = store.lease(&run, &held.head);
@@ -268,18 +266,9 @@ impl Worker {
         tracing::warn!(%run, reason, "the run waits for a build with its version");
         let limit = self.store.now().saturating_sub(millis(VERSION_WAIT));
         if timer.is_some_and(|timer| timer.at < limit) && matches!(self.store.due(&held.head), Due::Now) {
-            self.stall(run, &held, reason).await?;
+            self.store.stall(run, &held, held.head.clone(), reason).await?;
         }
         Ok(Outcome::Ack)
-    }
-
-    async fn stall(&self, run: &RunId, held: &Held, reason: String) -> Result<()> {
-        tracing::error!(%run, reason, "a run is stalled");
-        let now = self.store.now();
-        let rows = [(STALL.to_owned(), Row::Stall(Stall { reason, time: now }), PutMode::Overwrite)];
-        let head = Head { state: RunState::Stalled, lease: None, updated: now, ..held.head.clone() };
-        // After a change another message finds the same.
-        self.store.write(run, Some(held), head, rows).await.map(drop)
     }
 
     async fn turn(&self, run: RunId, held: Held, timers: Vec<Timer>, cx: &Context) -> Result<Outcome> {
